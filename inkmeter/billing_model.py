@@ -1,0 +1,234 @@
+"""A price is a value: a frozen, validated configuration that can rate usage. No I/O, no clock, no float.
+
+A model yields lines; the total is their sum, so the explanation and the bill cannot differ.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from inkmeter.errors import InvalidConfig, Problem
+from inkmeter.money import WIDE, Money, currency_digits, to_money
+from inkmeter.usage import Usage
+
+MAX_PLACES: Final = 12
+"""Digits after the point that a unit price may have; Stripe's `unit_amount_decimal` allows as many."""
+
+
+def _exact(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        amount = value
+    elif isinstance(value, str):
+        try:
+            amount = Decimal(value)
+        except ArithmeticError:
+            raise ValueError(f'"{value}" is not a decimal number; write it like "0.45"') from None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        amount = Decimal(value)
+    else:
+        raise ValueError('write amounts as strings like "0.45", so that no digit is lost')
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError("an amount is a finite number")
+    if exponent < -MAX_PLACES:
+        raise ValueError(f"at most {MAX_PLACES} digits after the point")
+    if amount.adjusted() >= 15:
+        raise ValueError("at most 15 digits before the point")
+    if amount < 0:
+        raise ValueError("must not be negative")
+    return amount
+
+
+Rate = Annotated[
+    Decimal,
+    BeforeValidator(_exact),
+    PlainSerializer(lambda rate: format(rate, "f"), return_type=str),
+    WithJsonSchema({"type": "string", "format": "decimal", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}),
+]
+"""An amount of money per something, in major units: not negative, at most 12 digits after the point.
+
+Written as a string ("0.45"); floats are refused, since 0.1 is not a tenth in binary.
+"""
+
+Units = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+"""A whole number of units, seats or the like. Written as an integer; "100" and 100.0 are refused."""
+
+
+class Config(BaseModel):
+    """Base of everything configurable: frozen, closed to unknown keys, camelCase outside."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
+
+
+def invalid(*problems: Problem) -> PydanticCustomError:
+    """What a validator raises to name several places at once; their paths start at the value it was given."""
+    message = "; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in problems)
+    return PydanticCustomError("invalid", "{message}", {"message": message, "problems": problems})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill: `quantity` × `unit_price`, in major units. Not rounded yet."""
+
+    label: str
+    quantity: Decimal
+    unit_price: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        """Exact, whatever the decimal context."""
+        return WIDE.multiply(self.quantity, self.unit_price)
+
+
+@dataclass(frozen=True, slots=True)
+class StripeTier:
+    """One tier of a Stripe price; `up_to` is inclusive, None is the last tier. Amounts are in major units."""
+
+    up_to: int | None
+    unit_price: Decimal = Decimal(0)
+    flat_price: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class StripePriceSpec:
+    """How Stripe would express a price: a licensed `unit_price` per period or seat, `tiers` over metered
+    usage, or both.
+    """
+
+    unit_price: Decimal | None = None
+    per_seat: bool = False
+    tiers: tuple[StripeTier, ...] = ()
+    tiers_mode: str = "graduated"
+
+
+class BillingModel(Config):
+    """A kind of price: subclass it with a `code`, a docstring and fields, and say in `rate` what usage costs.
+
+    A class that breaks this does not load (TypeError). `class Base(BillingModel, abstract=True)` is let off:
+    it is for other models to build on.
+    """
+
+    code: ClassVar[str]
+    """Unique kebab-case name, e.g. "per-document". It is stored with every price: never change it."""
+
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if abstract:
+            return
+        code = cls.__dict__.get("code")
+        if not isinstance(code, str) or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", code):
+            raise TypeError(f'{cls.__name__} needs a class attribute `code` in kebab-case, e.g. "per-document"')
+        if not (cls.__doc__ or "").strip():
+            raise TypeError(f"{cls.__name__} needs a docstring: it is what customers of the API read about the model")
+        if cls.rate is BillingModel.rate:
+            raise TypeError(f"{cls.__name__} needs a method `rate(self, usage) -> Iterable[Line]`")
+
+    @classmethod
+    def configure(cls, config: object) -> Self:
+        """Make a price from a mapping, as JSON gives it. Raises InvalidConfig that names every wrong path."""
+        try:
+            return cls.model_validate(dict(config) if isinstance(config, Mapping) else config)
+        except ValidationError as error:
+            raise InvalidConfig([problem for e in error.errors() for problem in _problems(e)]) from None
+
+    def rate(self, usage: Usage) -> Iterable[Line]:
+        """The lines that this usage costs. Pure: the same usage gives the same lines."""
+        raise TypeError(f"{type(self).__name__} does not rate")
+
+    def allowance(self, seats: int) -> Decimal | None:
+        """Units of the meter that the price includes in a period; None is without limit."""
+        return None
+
+    def spend_bounds(self) -> tuple[Decimal | None, Decimal | None]:
+        """The least and the most that a period costs, in major units; None is open.
+
+        `price` adds the line that leads there: only it knows the sum to the last cent.
+        """
+        return None, None
+
+    def stripe_price(self) -> StripePriceSpec | None:
+        """How Stripe itself would express this price; None where it cannot, so that only we can rate it."""
+        return None
+
+
+def _problems(error: Any) -> Iterable[Problem]:
+    path = tuple(str(part) for part in error["loc"])
+    if error["type"] == "invalid":
+        return [Problem(path + problem.path, problem.message) for problem in error["ctx"]["problems"]]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    known = {"extra_forbidden": "no such setting", "missing": "is needed"}
+    return [Problem(path, known.get(error["type"], message))]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedLine:
+    """A line with its money: rounded once, here and nowhere else."""
+
+    label: str
+    quantity: Decimal
+    unit_price: Decimal
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RatedPrice:
+    """What usage costs, line by line; `total` is the sum of the lines' integers."""
+
+    lines: tuple[RatedLine, ...]
+    total: Money
+
+
+def price(model: BillingModel, usage: Usage, currency: str) -> RatedPrice:
+    """Rate usage: each line is rounded once, half away from zero, and the total is their sum.
+
+    The invoice, the explanation and the simulation all come from here. Raises what the model raises,
+    UnknownCurrency, and OverflowError for an amount past 64 bits.
+    """
+    currency_digits(currency)
+    with localcontext(WIDE):
+        return _bounded(rated(model.rate(usage), currency), *model.spend_bounds())
+
+
+def rated(lines: Iterable[Line], currency: str) -> RatedPrice:
+    """Turn lines into money."""
+    done = tuple(
+        RatedLine(line.label, line.quantity, line.unit_price, to_money(line.amount, currency)) for line in lines
+    )
+    return RatedPrice(done, Money(sum(line.total.minor for line in done), currency))
+
+
+def _bounded(bill: RatedPrice, least: Decimal | None, most: Decimal | None) -> RatedPrice:
+    currency = bill.total.currency
+    if least is not None and (lowest := to_money(least, currency)).minor > bill.total.minor:
+        return _brought_to(lowest, "Minimum spend", bill)
+    if most is not None and (highest := to_money(most, currency)).minor < bill.total.minor:
+        return _brought_to(highest, "Maximum spend", bill)
+    return bill
+
+
+def _brought_to(total: Money, label: str, bill: RatedPrice) -> RatedPrice:
+    difference = total - bill.total
+    return RatedPrice((*bill.lines, RatedLine(label, Decimal(1), difference.amount, difference)), total)

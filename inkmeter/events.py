@@ -1,0 +1,68 @@
+"""What has happened, in the past tense: given to every plugin's `on_event` after the change is committed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from inkmeter.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. `tenant_id` is the tenant's public UUID."""
+
+    tenant_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TenantProvisioned(Event):
+    """The tenant has its Stripe customer and its SignNow identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecorded(Event):
+    """Usage was counted; `quantity` is in the meter's units."""
+
+    meter: str
+    quantity: int
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRefused(Event):
+    """An operation was refused by quota; `meter` has `used` of `limit`."""
+
+    meter: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCompleted(Event):
+    """Every signer has signed the document."""
+
+    document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceFinalized(Event):
+    """A period was closed and its invoice stands."""
+
+    invoice_id: str
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePaid(Event):
+    """Stripe says that the invoice is paid."""
+
+    invoice_id: str
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailed(Event):
+    """A payment failed; the tenant is in grace until `grace_until`."""
+
+    invoice_id: str
+    grace_until: datetime

@@ -1,0 +1,338 @@
+"""Stripe through its own package: what `integrations.protocols.Stripe` promises, with amounts of ours.
+
+The package's objects end here: everything that leaves is a value of `integrations.protocols`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, cast
+
+import httpx
+import stripe
+
+from inkmeter.errors import PaymentRefused
+from inkmeter.money import Money
+from inkmeter.periods import BillingPeriod
+from integrations.protocols import StripeInvoice, StripeLine, StripeSubscription
+from integrations.stripe.errors import RememberedFailure, inkmeter_errors
+
+Json = dict[str, Any]
+Interval = Literal["month", "year"]
+
+KEY: Final = "inkmeter_key"
+"""The metadata entry that names the intent behind an object."""
+
+CYCLE_TOLERANCE: Final = timedelta(days=4)
+"""How far Stripe's end of a cycle may lie from ours.
+
+Stripe counts months in UTC from the anchor's day, we count local days: clock changes move midnight by an
+hour, and where months differ in length the two may be up to three days apart. Cycles last 28 days or more, so
+the nearest one is the right one.
+"""
+
+
+class HttpxClient(stripe.HTTPXClient):
+    """Carries the package's requests over an httpx client of the caller's, e.g. one on `httpx.ASGITransport`.
+
+    Only httpx's own errors count as "no answer". The package's client takes every exception, a bug of ours
+    included, for a lost connection.
+    """
+
+    def __init__(self, http: httpx.AsyncClient | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._http = http or httpx.AsyncClient(timeout=20)
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            response = await self._http.request(method, url, headers=headers, content=post_data)
+        except httpx.HTTPError as error:
+            message = f"{type(error).__name__}: {error}"
+            raise stripe.APIConnectionError(message, should_retry=True) from error  # type: ignore[no-untyped-call]
+        return response.content, response.status_code, response.headers
+
+    async def close_async(self) -> None:
+        await super().close_async()  # type: ignore[no-untyped-call]
+        await self._http.aclose()
+
+
+class StripeGateway:
+    """The operator's Stripe account. Belongs to the event loop in which it is first used.
+
+    `api_base` points it at a sandbox. Connection errors, 409 and 5xx are repeated `max_network_retries` times
+    with the same idempotency key before they are raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        api_base: str | None = None,
+        http_client: stripe.HTTPClient | None = None,
+        max_network_retries: int = 2,
+    ) -> None:
+        stripe.enable_telemetry = False  # else the package writes an id into the user's home
+        self._http = http_client or HttpxClient()
+        self._v1 = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": api_base} if api_base else None,
+            http_client=self._http,
+            max_network_retries=max_network_retries,
+        ).v1
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def ensure_customer(
+        self, *, key: str, is_retry: bool, name: str, email: str, metadata: Mapping[str, str]
+    ) -> str:
+        customer = await _once(
+            key,
+            is_retry,
+            find=lambda: self._v1.customers.list_async(params={"email": email, "limit": 100}),
+            create=lambda options: self._v1.customers.create_async(
+                params={"name": name, "email": email, "metadata": {**metadata, KEY: key}}, options=options
+            ),
+        )
+        return str(customer["id"])
+
+    async def ensure_product(self, *, key: str, is_retry: bool, name: str, metadata: Mapping[str, str]) -> str:
+        product = await _once(
+            key,
+            is_retry,
+            find=lambda: self._v1.products.list_async(params={"active": True, "limit": 100}),
+            create=lambda options: self._v1.products.create_async(
+                params={"name": name, "metadata": {**metadata, KEY: key}}, options=options
+            ),
+        )
+        return str(product["id"])
+
+    async def ensure_base_price(
+        self, *, key: str, product_id: str, currency: str, interval: str, lookup_key: str
+    ) -> str:
+        """Raises PaymentRefused when the lookup key stands for another price."""
+        found = await _all(self._v1.prices.list_async(params={"lookup_keys": [lookup_key], "limit": 1}))
+        if found:
+            terms = (found[0]["product"], found[0]["currency"], found[0]["unit_amount"], _interval(found[0]))
+            if terms != (product_id, currency.lower(), 0, interval):
+                raise PaymentRefused(
+                    f"Stripe's price {found[0]['id']} has the lookup key {lookup_key!r} but other terms",
+                    upstream_code="lookup_key_taken",
+                )
+            return str(found[0]["id"])
+        price = await _one(
+            self._v1.prices.create_async(
+                params={
+                    "product": product_id,
+                    "currency": currency.lower(),
+                    "unit_amount": 0,
+                    "recurring": {
+                        "interval": cast("Interval", interval),
+                        "usage_type": "licensed",
+                    },
+                    "lookup_key": lookup_key,
+                    "metadata": {KEY: key},
+                },
+                options={"idempotency_key": key},
+            )
+        )
+        return str(price["id"])
+
+    async def ensure_subscription(
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        customer_id: str,
+        price_id: str,
+        cycle_anchor_at: datetime,
+        metadata: Mapping[str, str],
+    ) -> StripeSubscription:
+        """Stripe's docs: the time up to the anchor is free, and no invoice of zero is made for it."""
+        subscription = await _once(
+            key,
+            is_retry,
+            find=lambda: self._v1.subscriptions.list_async(params={"customer": customer_id, "limit": 100}),
+            create=lambda options: self._v1.subscriptions.create_async(
+                params={
+                    "customer": customer_id,
+                    "items": [{"price": price_id}],
+                    "billing_cycle_anchor": int(cycle_anchor_at.timestamp()),
+                    "proration_behavior": "none",
+                    "metadata": {**metadata, KEY: key},
+                },
+                options=options,
+            ),
+        )
+        return _subscription(subscription)
+
+    async def subscription(self, subscription_id: str) -> StripeSubscription:
+        return _subscription(await _one(self._v1.subscriptions.retrieve_async(subscription_id)))
+
+    async def invoice(self, invoice_id: str) -> StripeInvoice:
+        return await self._with_all_lines(await _one(self._v1.invoices.retrieve_async(invoice_id)))
+
+    async def find_draft_invoice(self, subscription_id: str, period_end: datetime) -> StripeInvoice | None:
+        drafts = await _all(
+            self._v1.invoices.list_async(params={"subscription": subscription_id, "status": "draft", "limit": 100})
+        )
+        apart = {
+            draft["id"]: abs(_moment(draft["period_end"]) - period_end)
+            for draft in drafts
+            if draft["billing_reason"] == "subscription_cycle"
+        }
+        nearest = min(apart, key=apart.__getitem__, default=None)
+        if nearest is None or apart[nearest] > CYCLE_TOLERANCE:
+            return None
+        return await self.invoice(nearest)
+
+    async def hold_invoice(self, invoice_id: str) -> None:
+        await _one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": False}))
+
+    async def add_line(
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        invoice: StripeInvoice,
+        amount: Money,
+        description: str,
+        period: BillingPeriod,
+        metadata: Mapping[str, str],
+    ) -> str:
+        item = await _once(
+            key,
+            is_retry,
+            find=lambda: self._v1.invoice_items.list_async(params={"invoice": invoice.id, "limit": 100}),
+            create=lambda options: self._v1.invoice_items.create_async(
+                params={
+                    "customer": invoice.customer_id,
+                    "invoice": invoice.id,
+                    "amount": amount.minor,
+                    "currency": amount.currency.lower(),
+                    "description": description,
+                    "period": {
+                        "start": int(period.start.timestamp()),
+                        "end": int(period.end.timestamp()),
+                    },
+                    "metadata": {**metadata, KEY: key},
+                },
+                options=options,
+            ),
+        )
+        return str(item["id"])
+
+    async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
+        """Reads the invoice anew: a repeated key gets the first answer, which may predate the payment."""
+        try:
+            await _one(
+                self._v1.invoices.finalize_invoice_async(
+                    invoice_id, params={"auto_advance": True}, options={"idempotency_key": key}
+                )
+            )
+        except PaymentRefused:
+            invoice = await self.invoice(invoice_id)
+            if invoice.status == "draft":
+                raise
+            return invoice
+        return await self.invoice(invoice_id)
+
+    async def _with_all_lines(self, invoice: Json) -> StripeInvoice:
+        lines = invoice["lines"]["data"]
+        if invoice["lines"]["has_more"]:
+            lines = await _all(self._v1.invoices.line_items.list_async(invoice["id"], params={"limit": 100}))
+        return _invoice(invoice, lines)
+
+
+async def _one(request: Awaitable[stripe.StripeObject]) -> Json:
+    with inkmeter_errors():
+        return (await request).to_dict(for_json=True)
+
+
+async def _all(request: Awaitable[stripe.ListObject[Any]]) -> list[Json]:
+    with inkmeter_errors():
+        return [item.to_dict(for_json=True) async for item in (await request).auto_paging_iter()]
+
+
+async def _once(
+    key: str,
+    is_retry: bool,
+    *,
+    find: Callable[[], Awaitable[stripe.ListObject[Any]]],
+    create: Callable[[stripe.RequestOptions], Awaitable[stripe.StripeObject]],
+) -> Json:
+    """Create an object, or answer the one that an earlier attempt made."""
+    if is_retry and (found := await _find(key, find)):
+        return found
+    try:
+        return await _one(create({"idempotency_key": key}))
+    except RememberedFailure:
+        # The failed attempt is over. If nothing came of it, only another key gets a new answer out of Stripe
+        # within the day; the metadata keeps naming the same intent.
+        if not is_retry:
+            raise
+        return await _find(key, find) or await _one(create({"idempotency_key": f"{key}:again"}))
+
+
+async def _find(key: str, find: Callable[[], Awaitable[stripe.ListObject[Any]]]) -> Json | None:
+    return next((found for found in await _all(find()) if (found["metadata"] or {}).get(KEY) == key), None)
+
+
+def _interval(price: Json) -> str | None:
+    recurring = price["recurring"]
+    return recurring["interval"] if recurring and recurring["interval_count"] == 1 else None
+
+
+def _subscription(data: Json) -> StripeSubscription:
+    return StripeSubscription(
+        id=data["id"],
+        customer_id=data["customer"],
+        status=data["status"],
+        period_end=min(_moment(item["current_period_end"]) for item in data["items"]["data"]),
+        metadata=data["metadata"],
+    )
+
+
+def _invoice(data: Json, lines: Sequence[Json]) -> StripeInvoice:
+    currency = data["currency"].upper()
+    next_attempt = data["next_payment_attempt"]
+    return StripeInvoice(
+        id=data["id"],
+        customer_id=data["customer"],
+        subscription_id=_subscription_id(data),
+        status=data["status"],
+        billing_reason=data["billing_reason"],
+        is_advancing=data["auto_advance"],
+        period=(_moment(data["period_start"]), _moment(data["period_end"])),
+        subtotal=Money(data["subtotal"], currency),
+        total=Money(data["total"], currency),
+        amount_due=Money(data["amount_due"], currency),
+        amount_paid=Money(data["amount_paid"], currency),
+        attempt_count=data["attempt_count"],
+        next_payment_attempt_at=None if next_attempt is None else _moment(next_attempt),
+        hosted_url=data["hosted_invoice_url"],
+        metadata=data["metadata"] or {},
+        lines=tuple(_line(line) for line in lines),
+    )
+
+
+def _subscription_id(invoice: Json) -> str | None:
+    """Where an invoice names its subscription since API version 2025-03-31 (basil)."""
+    details = (invoice["parent"] or {}).get("subscription_details")
+    return details["subscription"] if details else None
+
+
+def _line(data: Json) -> StripeLine:
+    details = (data["parent"] or {}).get("invoice_item_details")
+    return StripeLine(
+        id=data["id"],
+        invoice_item_id=details["invoice_item"] if details else None,
+        description=data["description"],
+        amount=Money(data["amount"], data["currency"].upper()),
+    )
+
+
+def _moment(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)

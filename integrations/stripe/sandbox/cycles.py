@@ -1,0 +1,97 @@
+"""The cycles of a subscription: each ends in an invoice, and the items move on."""
+
+from integrations.stripe.sandbox import collection
+from integrations.stripe.sandbox.books import Books, Object
+from integrations.stripe.sandbox.boundaries import next_boundary
+from integrations.stripe.sandbox.catalog import amount_for
+from integrations.stripe.sandbox.invoice_items import bill
+
+
+def roll_over(books: Books, subscription: Object) -> None:
+    """The end of a cycle: a draft for the period that ended, with the next period's prices; items move on."""
+    items = subscription["items"]["data"]
+    start, end = items[0]["current_period_start"], items[0]["current_period_end"]
+    if subscription["cancel_at_period_end"]:
+        collection.end_subscription(books, subscription, "cancellation_requested", ended_at=end)
+        return
+    before = {"latest_invoice": subscription["latest_invoice"]}
+    next_end = next_boundary(subscription["billing_cycle_anchor"], end, items[0]["price"]["recurring"])
+    for item in items:
+        item.update(current_period_start=end, current_period_end=next_end)
+    invoice = _draft(books, subscription, "subscription_cycle", start, end)
+    _take_pending_items(books, invoice, subscription)
+    collection.announce(books, invoice)
+    books.emit("customer.subscription.updated", subscription, before)
+
+
+def bill_first_period(books: Books, subscription: Object) -> None:
+    """The invoice of a new subscription is finalized and charged at once: there is no draft window."""
+    now = books.now()
+    invoice = _draft(books, subscription, "subscription_create", now, now)
+    books.emit("invoice.created", invoice)
+    collection.finalize(books, invoice, is_advancing=True)
+    if invoice["status"] == "open":
+        subscription["status"] = "incomplete"
+        collection.collect(books, invoice)
+
+
+def _take_pending_items(books: Books, invoice: Object, subscription: Object) -> None:
+    """Pending items join the next cycle's invoice; those that name a subscription wait for that one."""
+    for item in books.all("invoiceitem", customer=invoice["customer"], currency=invoice["currency"]):
+        owner = item["parent"]["subscription_details"]["subscription"] if item["parent"] else None
+        if item["invoice"] is None and owner in (None, subscription["id"]):
+            bill(books, item, invoice, at_end=False)
+
+
+def _draft(books: Books, subscription: Object, reason: str, start: int, end: int) -> Object:
+    invoice = collection.draft(
+        books,
+        books.get("customer", subscription["customer"]),
+        currency=subscription["currency"],
+        is_advancing=subscription["status"] != "unpaid",
+        billing_reason=reason,
+        period_start=start,
+        period_end=end,
+        parent={
+            "type": "subscription_details",
+            "quote_details": None,
+            "subscription_details": {
+                "subscription": subscription["id"],
+                "metadata": dict(subscription["metadata"]),
+            },
+        },
+    )
+    for item in reversed(subscription["items"]["data"]):
+        _add_item_line(books, invoice, subscription, item)
+    subscription["latest_invoice"] = invoice["id"]
+    return invoice
+
+
+def _add_item_line(books: Books, invoice: Object, subscription: Object, item: Object) -> None:
+    price = item["price"]
+    product = books.get("product", price["product"])
+    collection.add_line(
+        books,
+        invoice,
+        amount=amount_for(price, item["quantity"]),
+        description=f"{item['quantity']} × {product['name']}",
+        quantity=item["quantity"],
+        metadata=dict(subscription["metadata"]),
+        period={"start": item["current_period_start"], "end": item["current_period_end"]},
+        pricing={
+            "type": "price_details",
+            "unit_amount_decimal": price["unit_amount_decimal"],
+            "price_details": {"price": price["id"], "product": price["product"]},
+        },
+        parent={
+            "type": "subscription_item_details",
+            "invoice_item_details": None,
+            "subscription_item_details": {
+                "subscription": subscription["id"],
+                "subscription_item": item["id"],
+                "invoice_item": None,
+                "proration": False,
+                "proration_details": {"credited_items": None},
+            },
+        },
+    )

@@ -1,0 +1,94 @@
+"""Documents and the operations of signing."""
+
+from uuid import UUID
+
+from strawberry import relay
+
+from inkmeter.errors import NotFound
+from inkmeter.money import Money as ExactMoney
+from resolvers.context import Info
+from resolvers.fields import mutation, query
+from resolvers.permissions import acting_tenant
+from schema import documents as types
+from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
+from schema.money import Money
+from schema.nodes import global_id
+from schema.scalars import Base64
+from services import documents, invites
+from services.documents import Document, UploadDocument
+from services.invites import InviteKind, SendInvite, SignatureField, Signer
+from services.operations import Operation
+
+
+def document_type(document: Document) -> types.Document:
+    """A document as the API shows it."""
+    return types.Document(
+        id=global_id("Document", document.id),
+        name=document.name,
+        state=types.DocumentState[document.state.name],
+        created_at=document.created_at,
+        sent_at=document.sent_at,
+        completed_at=document.completed_at,
+    )
+
+
+def decision_type(operation: Operation) -> types.QuotaDecision:
+    """Why an operation was allowed, as it was decided when it was reserved."""
+    decision = operation.decision
+    price = ExactMoney(int(str(decision["price_minor"])), str(decision["currency"]))
+    return types.QuotaDecision(reason=types.QuotaReason[str(decision["reason"])], price=Money.of(price))
+
+
+@mutation("Upload a PDF to SignNow for a tenant.")
+async def upload_document(info: Info, input: types.UploadDocumentInput) -> types.UploadDocumentPayload:
+    tenant = await acting_tenant(info, input.tenant_id)
+    command = UploadDocument(tenant, input.name, input.content, input.idempotency_key)
+    document, operation = await documents.upload_document(info.context.platform, command)
+    return types.UploadDocumentPayload(document=document_type(document), decision=decision_type(operation))
+
+
+@mutation("Ask people to sign a document.")
+async def send_invite(info: Info, input: types.SendInviteInput) -> types.SendInvitePayload:
+    command = SendInvite(
+        tenant=await acting_tenant(info, input.tenant_id),
+        document_id=uuid_of(input.document_id, "Document", path=("documentId",)),
+        signers=[Signer(s.email, s.role, s.order) for s in input.signers],
+        idempotency_key=input.idempotency_key,
+        kind=InviteKind[input.kind.name],
+        fields=[SignatureField(f.role, f.page, f.x, f.y, f.width, f.height) for f in input.fields],
+        subject=input.subject,
+        message=input.message,
+    )
+    document, operation = await invites.send_invite(info.context.platform, command)
+    return types.SendInvitePayload(document=document_type(document), decision=decision_type(operation))
+
+
+@mutation("Download a document with all that was filled in.")
+async def download_signed(info: Info, input: types.DownloadSignedInput) -> types.DownloadSignedPayload:
+    tenant = await acting_tenant(info, input.tenant_id)
+    document_id = uuid_of(input.document_id, "Document", path=("documentId",))
+    signed = await documents.download_signed(info.context.platform, tenant, document_id, input.idempotency_key)
+    return types.DownloadSignedPayload(
+        document=document_type(signed.document),
+        content=Base64(signed.content),
+        decision=decision_type(signed.operation),
+    )
+
+
+@query("One document of a tenant.")
+async def document(info: Info, id: relay.GlobalID, tenant_id: relay.GlobalID | None = None) -> types.Document | None:
+    tenant = await acting_tenant(info, tenant_id)
+    try:
+        return document_type(await documents.find_document(tenant.id, uuid_of(id, "Document")))
+    except NotFound:
+        return None
+
+
+@query("A tenant's documents, oldest first.", name="documents")
+async def documents_list(
+    info: Info, tenant_id: relay.GlobalID | None = None, first: First = DEFAULT_PAGE, after: After = None
+) -> Connection[types.Document]:
+    tenant = await acting_tenant(info, tenant_id)
+    size = page_size(first)
+    rows = await documents.list_documents(tenant.id, decode_cursor(after, UUID), size + 1)
+    return page_of(rows, size, key=lambda row: str(row.id), node=document_type, after=after)

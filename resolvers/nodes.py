@@ -1,0 +1,59 @@
+"""Anything by its global id."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from strawberry import relay
+
+from inkmeter.errors import NotFound
+from resolvers.context import Info
+from resolvers.documents import document_type
+from resolvers.fields import query
+from resolvers.invoices import invoice_type
+from resolvers.permissions import require_viewer
+from resolvers.plans import plan_type
+from resolvers.tenants import tenant_type
+from schema.connections import uuid_of
+from schema.nodes import Node
+from services import documents, invoices, plans, tenants
+
+
+@query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
+async def node(info: Info, id: relay.GlobalID) -> Node | None:
+    require_viewer(info)
+    find = _FINDERS.get(id.type_name)
+    try:
+        return await find(info, uuid_of(id, id.type_name)) if find else None
+    except NotFound:
+        return None
+
+
+async def _find_tenant(info: Info, key: UUID) -> Node:
+    viewer = require_viewer(info)
+    tenant = await tenants.find_tenant(key)
+    if viewer.tenant_id not in (None, tenant.id):
+        raise NotFound("There is no such Tenant")
+    return await tenant_type(info.context.platform, tenant)
+
+
+async def _find_plan(info: Info, key: UUID) -> Node:
+    return plan_type(await plans.load_terms(info.context.platform, key))
+
+
+async def _find_document(info: Info, key: UUID) -> Node:
+    return document_type(await documents.find_document(require_viewer(info).tenant_id, key))
+
+
+async def _find_invoice(info: Info, key: UUID) -> Node:
+    viewer = require_viewer(info)
+    invoice = await invoices.find_invoice(viewer.tenant_id, key)
+    [details] = await invoices.load_details(invoice.tenant_id, [invoice])
+    return invoice_type(details, for_operator=viewer.is_operator)
+
+
+_FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
+    "Document": _find_document,
+    "Invoice": _find_invoice,
+    "Plan": _find_plan,
+    "Tenant": _find_tenant,
+}

@@ -1,0 +1,43 @@
+"""The whole API on one page: every query and every mutation."""
+
+from strawberry.tools import create_type
+
+from resolvers import documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+
+Query = create_type(
+    "Query",
+    [
+        plans.billing_models,
+        usage.check_quota,
+        documents.document,
+        documents.documents_list,
+        plans.explain_price,
+        invoices.invoice,
+        invoices.invoices_list,
+        nodes.node,
+        plans.plan,
+        plans.plans_list,
+        tenants.tenant,
+        tenants.tenants_list,
+        usage.current_usage,
+        tenants.viewer,
+    ],
+    description="Everything that can be asked.",
+)
+
+Mutation = create_type(
+    "Mutation",
+    [
+        invoices.close_period,
+        plans.create_plan,
+        documents.download_signed,
+        tenants.provision_tenant,
+        webhooks.receive_signnow_webhook,
+        webhooks.receive_stripe_webhook,
+        usage.record_usage,
+        documents.send_invite,
+        subscriptions.subscribe_tenant,
+        documents.upload_document,
+    ],
+    description="Everything that can be done. Each payload has `userErrors`, typed, with what to do about them.",
+)

@@ -1,0 +1,71 @@
+"""Tenants, and who is asking."""
+
+from uuid import UUID
+
+from strawberry import relay
+
+from inkmeter.errors import NotFound
+from resolvers.context import Info
+from resolvers.fields import mutation, query
+from resolvers.permissions import acting_tenant, require_operator, require_viewer
+from resolvers.subscriptions import subscription_type
+from schema import tenants as types
+from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
+from schema.nodes import global_id
+from schema.scalars import CurrencyCode
+from services import subscriptions, tenants
+from services.platform import Platform
+from services.tenants import ProvisionTenant, Tenant
+
+
+async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
+    """A tenant as the API shows it."""
+    running = await subscriptions.running_subscription(tenant.id)
+    return types.Tenant(
+        id=global_id("Tenant", tenant.public_id),
+        external_reference=tenant.external_reference,
+        name=tenant.name,
+        email=tenant.email,
+        currency=CurrencyCode(tenant.currency),
+        state=types.TenantState[tenant.state.name],
+        grace_until=tenant.grace_until,
+        provisioning_problem=tenant.provisioning_problem,
+        subscription=await subscription_type(platform, running) if running else None,
+        created_at=tenant.created_at,
+    )
+
+
+@mutation("Create a tenant with its Stripe customer and its SignNow folder. Safe to repeat. Operator only.")
+async def provision_tenant(info: Info, input: types.ProvisionTenantInput) -> types.ProvisionTenantPayload:
+    require_operator(info)
+    command = ProvisionTenant(input.external_reference, input.name, input.email, input.currency)
+    platform = info.context.platform
+    tenant = await tenants.provision_tenant(platform, command)
+    return types.ProvisionTenantPayload(tenant=await tenant_type(platform, tenant))
+
+
+@query("Who is asking.")
+async def viewer(info: Info) -> types.Viewer:
+    asking = require_viewer(info)
+    tenant = None
+    if asking.tenant_id is not None:
+        tenant = await tenant_type(info.context.platform, await tenants.get_tenant(asking.tenant_id))
+    return types.Viewer(role=types.Role[asking.role.name], tenant=tenant)
+
+
+@query("One tenant; with a tenant's key, its own.")
+async def tenant(info: Info, id: relay.GlobalID | None = None) -> types.Tenant | None:
+    try:
+        found = await acting_tenant(info, id, path=("id",))
+    except NotFound:
+        return None
+    return await tenant_type(info.context.platform, found)
+
+
+@query("All tenants, oldest first. Operator only.", name="tenants")
+async def tenants_list(info: Info, first: First = DEFAULT_PAGE, after: After = None) -> Connection[types.Tenant]:
+    require_operator(info)
+    size = page_size(first)
+    rows = await tenants.list_tenants(decode_cursor(after, UUID), size + 1)
+    shown = {row.id: await tenant_type(info.context.platform, row) for row in rows}
+    return page_of(rows, size, key=lambda row: str(row.public_id), node=lambda row: shown[row.id], after=after)

@@ -1,0 +1,72 @@
+"""Usage, quota, and recording facts that happened elsewhere."""
+
+from strawberry import relay
+
+from resolvers.context import Info
+from resolvers.fields import mutation, query
+from resolvers.permissions import acting_tenant
+from resolvers.subscriptions import period_type
+from schema import usage as types
+from schema.documents import QuotaDecision, QuotaReason
+from schema.money import Money
+from schema.plans import LimitPolicy
+from schema.refusals import user_error
+from schema.scalars import BigInt
+from services import quota, subscriptions, usage
+from services.quota import QuotaStatus
+from services.usage import NewEvent
+
+
+@query("What a tenant has used in its current billing period.", name="usage")
+async def current_usage(info: Info, tenant_id: relay.GlobalID | None = None) -> types.Usage:
+    tenant = await acting_tenant(info, tenant_id)
+    subscription, period = await subscriptions.require_current(info.context.platform, tenant.id)
+    meters = await usage.aggregate_usage(tenant.id, period.span, subscription.seats)
+    return types.Usage(
+        period=period_type(period),
+        meters=[types.MeterUsage(meter=m.meter, used=BigInt(m.used), reserved=BigInt(m.reserved)) for m in meters],
+    )
+
+
+@query("Whether more units could be used now, and at what price. Nothing is reserved.")
+async def check_quota(
+    info: Info, meter: str, quantity: int = 1, tenant_id: relay.GlobalID | None = None
+) -> types.QuotaStatus:
+    tenant = await acting_tenant(info, tenant_id)
+    return status_type(await quota.check_quota(info.context.platform, tenant, meter, quantity))
+
+
+def status_type(status: QuotaStatus) -> types.QuotaStatus:
+    """How a meter stands, as the API shows it."""
+    limit, decision = status.quota, status.decision
+    return types.QuotaStatus(
+        meter=status.meter,
+        is_allowed=status.refusal is None,
+        used=BigInt(status.used),
+        reserved=BigInt(status.reserved),
+        limit=BigInt(limit.units) if limit else None,
+        remaining=BigInt(status.remaining) if status.remaining is not None else None,
+        policy=LimitPolicy[limit.policy.name] if limit else None,
+        resets_at=status.period.ends_at,
+        decision=QuotaDecision(reason=QuotaReason[decision.reason.name], price=Money.of(decision.price))
+        if decision
+        else None,
+        refusal=user_error(status.refusal) if status.refusal else None,
+    )
+
+
+@mutation("Count facts that happened elsewhere. Each is answered; a bad one never rejects the others.")
+async def record_usage(info: Info, input: types.RecordUsageInput) -> types.RecordUsagePayload:
+    tenant = await acting_tenant(info, input.tenant_id)
+    events = [NewEvent(e.meter, e.quantity, e.idempotency_key, e.occurred_at) for e in input.events]
+    results = await usage.record_usage(info.context.platform, tenant, events)
+    return types.RecordUsagePayload(
+        results=[
+            types.RecordResult(
+                idempotency_key=result.idempotency_key,
+                status=types.RecordStatus[result.status.name],
+                user_error=user_error(result.refusal) if result.refusal else None,
+            )
+            for result in results
+        ]
+    )

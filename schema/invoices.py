@@ -1,0 +1,74 @@
+"""Invoices and their lines."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+import strawberry
+from strawberry import relay
+
+from schema.money import Money
+from schema.nodes import Node
+from schema.refusals import UserError
+from schema.scalars import BigInt
+from schema.subscriptions import BillingPeriod
+
+
+@strawberry.enum(description="How far an invoice has come.")
+class InvoiceState(Enum):
+    FINALIZED = strawberry.enum_value("FINALIZED", description="It stands here; Stripe does not have it yet.")
+    PUSHED = strawberry.enum_value("PUSHED", description="Stripe has it and collects.")
+    PAST_DUE = strawberry.enum_value("PAST_DUE", description="A payment failed; Stripe tries again.")
+    PAID = strawberry.enum_value("PAID", description="Paid.")
+
+
+@strawberry.enum(description="What a line bills.")
+class LineKind(Enum):
+    USAGE = strawberry.enum_value("USAGE", description="The invoice's own period.")
+    ADJUSTMENT = strawberry.enum_value("ADJUSTMENT", description="Late usage of an earlier period.")
+    EXTRA = strawberry.enum_value("EXTRA", description="Added by a plugin, which `model` names.")
+
+
+@strawberry.type(description="One line of an invoice.")
+class LineItem:
+    kind: LineKind = strawberry.field(description="What it bills.")
+    label: str = strawberry.field(description="For people.")
+    meter: str = strawberry.field(description="What was counted; empty if nothing was.")
+    model: str = strawberry.field(description="Code of the billing model, or a plugin's name.")
+    quantity: Decimal = strawberry.field(description="How many.")
+    unit_price: Decimal = strawberry.field(description="Of one, in major units, not rounded.")
+    amount: Money = strawberry.field(description="What it adds to the total.")
+
+
+@strawberry.type(description="What SignNow charges the operator for a period. Tenants never see it.")
+class UpstreamCost:
+    units: BigInt = strawberry.field(description="Signature invites that SignNow charges.")
+    cost: Money = strawberry.field(description="At the configured price of one.")
+    margin: Money | None = strawberry.field(
+        description="The invoice's total less this; null if the two are in different currencies."
+    )
+
+
+@strawberry.type(description="What a tenant owes for a billing period. Its lines never change.")
+class Invoice(Node):
+    period: BillingPeriod = strawberry.field(description="What it is for.")
+    state: InvoiceState = strawberry.field(description="How far it has come.")
+    lines: list[LineItem] = strawberry.field(description="Everything that is charged.")
+    total: Money = strawberry.field(description="The sum of the lines.")
+    upstream: UpstreamCost | None = strawberry.field(description="The operator's side; null for a tenant's key.")
+    hosted_url: str | None = strawberry.field(description="Stripe's page, where the tenant can pay.")
+    finalized_at: datetime = strawberry.field(description="When the period was closed.")
+    paid_at: datetime | None = strawberry.field(description="When Stripe told us that it is paid.")
+
+
+@strawberry.input(description="Whose period.")
+class ClosePeriodInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="Its earliest open period that is over is closed.")
+
+
+@strawberry.type(description="What became of `closePeriod`.")
+class ClosePeriodPayload:
+    invoice: Invoice | None = strawberry.field(
+        default=None, description="The period's one invoice; the same again if it was closed before."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

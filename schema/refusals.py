@@ -1,0 +1,139 @@
+"""What the caller can act on: `UserError` and its kinds, each named like a `Refused` of `inkmeter.errors`."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+import strawberry
+
+from inkmeter import errors
+from schema.scalars import BigInt
+
+
+@strawberry.interface(description="A refusal that the caller can act on.")
+class UserError:
+    code: str = strawberry.field(description="Stable, for programs: `NOT_FOUND`, `QUOTA_EXCEEDED` and so on.")
+    message: str = strawberry.field(description="For people.")
+    path: list[str] = strawberry.field(description="Leads into the input; empty if it is about all of it.")
+
+
+@strawberry.type(description="One thing that is wrong with an input.")
+class Problem:
+    path: list[str] = strawberry.field(description="Leads to the wrong value.")
+    message: str = strawberry.field(description="What would be right.")
+
+
+@strawberry.type(description="There is no such thing, or it belongs to someone else.")
+class NotFound(UserError):
+    pass
+
+
+@strawberry.type(description="The API key is good, but not for this.")
+class NotPermitted(UserError):
+    pass
+
+
+@strawberry.type(description="An idempotency key or a unique name was used before with other content.")
+class Conflict(UserError):
+    pass
+
+
+@strawberry.type(description="Values of the input break rules; all of them are listed.")
+class InvalidInput(UserError):
+    problems: list[Problem] = strawberry.field(description="Everything that is wrong, not only the first.")
+
+
+@strawberry.type(description="A price's configuration does not fit its billing model.")
+class InvalidConfig(UserError):
+    problems: list[Problem] = strawberry.field(description="Everything that is wrong, not only the first.")
+
+
+@strawberry.type(description="The hard limit of a meter would be passed. Upgrade the plan, or wait for the reset.")
+class QuotaExceeded(UserError):
+    meter: str = strawberry.field(description="Code of the meter.")
+    limit: BigInt = strawberry.field(description="Units that the plan allows in a billing period.")
+    used: BigInt = strawberry.field(description="Units used or reserved in this billing period.")
+    requested: BigInt = strawberry.field(description="Units that were asked for.")
+    resets_at: datetime = strawberry.field(description="When the next billing period begins.")
+
+
+@strawberry.type(description="Prepaid credits do not cover this. Buy a top-up.")
+class TopUpRequired(UserError):
+    meter: str = strawberry.field(description="Code of the meter.")
+    balance: BigInt = strawberry.field(description="Credits that are left.")
+    requested: BigInt = strawberry.field(description="Units that were asked for.")
+
+
+@strawberry.type(description="Payment is overdue past its grace. Reads go on, new signing waits for the payment.")
+class TenantRestricted(UserError):
+    pass
+
+
+@strawberry.type(description="There is no running subscription that this could be billed to.")
+class SubscriptionInactive(UserError):
+    pass
+
+
+@strawberry.type(description="SignNow or Stripe cannot be used now. Nothing happened: try again.")
+class UpstreamUnavailable(UserError):
+    pass
+
+
+@strawberry.type(
+    description="SignNow did not answer in time; the units stay reserved until that is settled. "
+    "Repeat the call with the same idempotency key."
+)
+class OutcomeUnknown(UserError):
+    pass
+
+
+@strawberry.type(description="SignNow refused.")
+class SignNowRefused(UserError):
+    upstream_code: str | None = strawberry.field(description="SignNow's own code, where it gave one.")
+
+
+@strawberry.type(description="The payment provider refused.")
+class PaymentRefused(UserError):
+    upstream_code: str | None = strawberry.field(description="The provider's own code, where it gave one.")
+
+
+@strawberry.type(description="A delivery that is not authentic or not readable. Nothing was stored.")
+class WebhookRejected(UserError):
+    pass
+
+
+_KINDS: Final[dict[type[errors.Refused], type[UserError]]] = {
+    errors.NotFound: NotFound,
+    errors.NotPermitted: NotPermitted,
+    errors.Conflict: Conflict,
+    errors.InvalidInput: InvalidInput,
+    errors.InvalidConfig: InvalidConfig,
+    errors.QuotaExceeded: QuotaExceeded,
+    errors.TopUpRequired: TopUpRequired,
+    errors.TenantRestricted: TenantRestricted,
+    errors.SubscriptionInactive: SubscriptionInactive,
+    errors.UpstreamUnavailable: UpstreamUnavailable,
+    errors.OutcomeUnknown: OutcomeUnknown,
+    errors.SignNowRefused: SignNowRefused,
+    errors.PaymentRefused: PaymentRefused,
+    errors.WebhookRejected: WebhookRejected,
+}
+
+USER_ERRORS: Final = tuple(_KINDS.values())
+"""Every kind of user error: no field names them, so the schema is given them as additional `types`."""
+
+
+def user_error(refusal: errors.Refused) -> UserError:
+    """Show a refusal in the API. A subclass of a known refusal is shown as that one, with its own code."""
+    kind = next((_KINDS[cls] for cls in type(refusal).__mro__ if cls in _KINDS), None)
+    if kind is None:
+        raise TypeError(f"{type(refusal).__name__} has no type in the API")
+    return kind(**{field.name: _shown(getattr(refusal, field.name)) for field in fields(kind)})
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
+    if isinstance(value, errors.Problem):
+        return Problem(path=list(value.path), message=value.message)
+    return value

@@ -1,0 +1,65 @@
+"""Tenants, and who is asking."""
+
+from datetime import datetime
+from enum import Enum
+
+import strawberry
+
+from schema.nodes import Node
+from schema.refusals import UserError
+from schema.scalars import CurrencyCode
+from schema.subscriptions import Subscription
+
+
+@strawberry.enum(description="What a tenant may do.")
+class TenantState(Enum):
+    PROVISIONING = strawberry.enum_value("PROVISIONING", description="Stripe or SignNow is not set up yet.")
+    ACTIVE = strawberry.enum_value("ACTIVE", description="Everything.")
+    GRACE = strawberry.enum_value(
+        "GRACE", description="A payment failed: everything until `graceUntil`, then reads alone."
+    )
+
+
+@strawberry.type(description="A customer of the operator: one Stripe customer and one SignNow identity.")
+class Tenant(Node):
+    external_reference: str = strawberry.field(description="The operator's own name for the tenant.")
+    name: str = strawberry.field(description="For people and invoices.")
+    email: str = strawberry.field(description="Where Stripe sends invoices.")
+    currency: CurrencyCode = strawberry.field(description="What the tenant pays in, for good.")
+    state: TenantState = strawberry.field(description="What the tenant may do.")
+    grace_until: datetime | None = strawberry.field(description="When grace ends, after a payment failed.")
+    provisioning_problem: str | None = strawberry.field(
+        description="Why provisioning has not ended; it goes on by itself, or with `provisionTenant`."
+    )
+    subscription: Subscription | None = strawberry.field(description="The running subscription.")
+    created_at: datetime = strawberry.field(description="When the tenant was created.")
+
+
+@strawberry.enum(description="Whom an API key speaks for.")
+class Role(Enum):
+    OPERATOR = strawberry.enum_value("OPERATOR", description="The company that runs Inkmeter.")
+    TENANT = strawberry.enum_value("TENANT", description="One tenant; it sees nothing of the others.")
+
+
+@strawberry.type(description="Who is asking.")
+class Viewer:
+    role: Role = strawberry.field(description="Whom the API key speaks for.")
+    tenant: Tenant | None = strawberry.field(description="The key's own tenant; null for the operator.")
+
+
+@strawberry.input(description="A customer of the operator.")
+class ProvisionTenantInput:
+    external_reference: str = strawberry.field(
+        description="Your own name for the tenant. The same one again answers the same tenant and goes on."
+    )
+    name: str = strawberry.field(description="For people and invoices.")
+    email: str = strawberry.field(description="Where Stripe sends invoices.")
+    currency: CurrencyCode = strawberry.field(description="What the tenant pays in, for good.")
+
+
+@strawberry.type(description="What became of `provisionTenant`.")
+class ProvisionTenantPayload:
+    tenant: Tenant | None = strawberry.field(
+        default=None, description="PROVISIONING if a step has to wait; it goes on by itself."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

@@ -1,0 +1,294 @@
+"""The command line."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from strawberry import relay
+from strawberry.printer import print_schema
+
+from inkmeter.clock import SystemClock, TravelClock
+from inkmeter.errors import InkmeterError, InvalidConfig, InvalidInput
+from integrations.signnow.sandbox.app import create_app as create_signnow
+from integrations.stripe.sandbox.app import create_app as create_stripe
+from server import demo as demonstration
+from server.asgi import create_app, graphql_schema
+from server.sandboxes import OPERATOR_KEY, open_sandboxes
+from server.serving import address, listen, server
+from server.settings import Settings
+from server.wiring import open_platform, plugins_of
+from services import closing, keys, rating, tenants, timetable
+from services.keys import Role
+from services.platform import Platform
+from storage.database import open_database
+
+app = typer.Typer(
+    name="inkmeter",
+    help="Meter, price and collect for companies that embed SignNow's e-signatures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True)
+T = TypeVar("T")
+
+
+class Sandbox(StrEnum):
+    """Which of the two."""
+
+    SIGNNOW = "signnow"
+    STRIPE = "stripe"
+
+
+class RoleName(StrEnum):
+    """Whom a key speaks for."""
+
+    OPERATOR = "operator"
+    TENANT = "tenant"
+
+
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")]
+
+
+@contextlib.contextmanager
+def clear_errors() -> Iterator[None]:
+    """One clear line on stderr and status 1 for everything that the caller can mend."""
+    try:
+        yield
+    except (InvalidConfig, InvalidInput) as refusal:
+        for problem in refusal.problems:
+            err.print(
+                f"inkmeter: {'.'.join(problem.path)}: {problem.message}", style="red", markup=False, soft_wrap=True
+            )
+        raise typer.Exit(1) from None
+    except InkmeterError as error:
+        _fail(error.message)
+
+
+def _fail(message: str) -> NoReturn:
+    _complain(message)
+    raise typer.Exit(1)
+
+
+def _complain(message: str) -> None:
+    err.print(f"inkmeter: {message}", style="red", markup=False, soft_wrap=True)
+
+
+def with_platform(work: Callable[[Platform], Awaitable[T]]) -> T:
+    """Run something on the platform that the settings describe."""
+
+    async def run() -> T:
+        async with open_platform(Settings.load()) as platform:
+            return await work(platform)
+
+    with clear_errors():
+        return asyncio.run(run())
+
+
+@app.command()
+def serve(
+    port: Port = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="With sandboxes of SignNow and Stripe, no account.")
+    ] = False,
+) -> None:
+    """Serve the API, the webhooks and, unless INKMETER_IS_WORKER is false, the background work."""
+    given = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
+    with clear_errors():
+        settings = Settings.load(**given)
+        asyncio.run(_serve_sandbox(settings) if sandbox else _serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    listener = listen(settings.host, settings.port)
+    await _run_checked(settings, listener)
+
+
+async def _serve_sandbox(settings: Settings) -> None:
+    async with open_sandboxes(settings, SystemClock()) as boxes:
+        out.print(f"SignNow sandbox  {boxes.signnow_url}\nStripe sandbox   {boxes.stripe_url}", soft_wrap=True)
+        out.print(
+            f"Operator's key   {OPERATOR_KEY}\nGraphiQL         {address(boxes.listener)}/graphql", soft_wrap=True
+        )
+        await _run_checked(boxes.settings, boxes.listener, operator_key=OPERATOR_KEY)
+
+
+async def _run_checked(settings: Settings, listener: Any, operator_key: str | None = None) -> None:
+    """Open everything once before serving, so that what is wrong is one line and not a log."""
+    async with open_platform(settings) as platform:
+        if operator_key is not None:
+            await keys.ensure_key(platform, operator_key)
+        application = create_app(settings, platform=lambda: contextlib.nullcontext(platform))
+        await server(application).serve(sockets=[listener])
+
+
+@app.command()
+def demo(
+    exit_after: Annotated[bool, typer.Option("--exit", help="Stop after the report.")] = False,
+    port: Port = None,
+) -> None:
+    """Play a month of five tenants against local sandboxes, report it, then serve until Ctrl-C."""
+    with clear_errors():
+        held = asyncio.run(demonstration.play(port=port, stay=not exit_after, console=out))
+    if not held:
+        raise typer.Exit(1)
+
+
+@app.command()
+def worker() -> None:
+    """Do the background work: webhooks, closes, pushes, settling. Any number may run beside each other."""
+
+    async def work(platform: Platform) -> None:
+        out.print("working; Ctrl-C to stop")
+        await timetable.work(platform)
+
+    logging.basicConfig(level=logging.INFO)
+    with contextlib.suppress(KeyboardInterrupt):
+        with_platform(work)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date."""
+
+    async def run() -> str:
+        async with open_database(Settings.load().database_url) as database:
+            return database.dialect
+
+    with clear_errors():
+        out.print(f"the {asyncio.run(run())} database is up to date")
+
+
+@app.command()
+def plugins() -> None:
+    """List the plugins and the billing models."""
+    with clear_errors():
+        loaded = plugins_of(Settings.load())
+    out.print(f"Plugins: {', '.join(loaded.names)}")
+    table = Table("Billing model", "What it does", box=None)
+    for model in loaded.billing_models:
+        table.add_row(model.code, (model.__doc__ or "").strip().splitlines()[0])
+    out.print(table)
+
+
+@keys_app.command("create")
+def keys_create(
+    role: Annotated[RoleName, typer.Option(help="Whom the key speaks for.")],
+    tenant: Annotated[str | None, typer.Option(help="The tenant's id, for its own key.")] = None,
+) -> None:
+    """Make an API key and print it, and nothing else: it cannot be read again."""
+    if (role is RoleName.TENANT) != (tenant is not None):
+        _fail("--tenant is needed for a tenant's key, and only for one")
+    public_id = _tenant_uuid(tenant) if tenant is not None else None
+    key = with_platform(lambda platform: keys.create_key(platform, Role[role.name], public_id))
+    print(key)  # noqa: T201 - scripts read it
+
+
+def _tenant_uuid(text: str) -> UUID:
+    """Read a global id or a bare UUID."""
+    with contextlib.suppress(ValueError):
+        return UUID(text)
+    with contextlib.suppress(ValueError):
+        parsed = relay.GlobalID.from_id(text)
+        if parsed.type_name == "Tenant":
+            return UUID(parsed.node_id)
+    return _fail(f"{text!r} is not a tenant's id")
+
+
+@app.command()
+def sandbox(
+    which: Annotated[Sandbox, typer.Argument(help="Whose sandbox.")],
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 0,
+    webhook_url: Annotated[str | None, typer.Option(help="Where the Stripe sandbox sends its events.")] = None,
+) -> None:
+    """Run the sandbox of SignNow or Stripe alone."""
+    clock = TravelClock()
+    with clear_errors():
+        listener = listen("127.0.0.1", port)
+        out.print(f"{which} sandbox on {address(listener)}", soft_wrap=True)
+        made = (
+            create_signnow(clock=clock)
+            if which is Sandbox.SIGNNOW
+            else create_stripe(clock=clock, webhook_url=webhook_url)
+        )
+        asyncio.run(server(made).serve(sockets=[listener]))
+
+
+@app.command("export-schema")
+def export_schema() -> None:
+    """Print the GraphQL schema."""
+    print(print_schema(graphql_schema()))  # noqa: T201 - no colours, no wrapping
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="Code of a billing model, e.g. tiered.")],
+    config: Annotated[str, typer.Argument(help="Its configuration as JSON; amounts as strings.")],
+    quantity: Annotated[str, typer.Argument(help="Units used in a period.")],
+    currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "USD",
+    seats: Annotated[int, typer.Option(help="Seats of the subscription.")] = 1,
+) -> None:
+    """Show what usage would cost, line by line: rated by the code that makes the bill."""
+    with clear_errors():
+        explained = rating.explain_price(
+            plugins_of(Settings.load()).billing_models,
+            SystemClock().now(),
+            model,
+            _json_object(config),
+            _decimal(quantity),
+            currency,
+            seats,
+        )
+    table = Table("Line", "Quantity", "Unit price", "Amount", box=None)
+    for line in explained.rated.lines:
+        table.add_row(line.label, f"{line.quantity:f}", f"{line.unit_price:f}", str(line.total))
+    table.add_row("Total", "", "", str(explained.rated.total), style="bold")
+    out.print(table)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        _fail(f"the configuration is not JSON: {error}")
+    return value if isinstance(value, dict) else _fail("the configuration is a JSON object")
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        _fail(f"{text!r} is not a number")
+
+
+@app.command()
+def close(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's period.")] = None,
+) -> None:
+    """Close every billing period that is over, as the worker would some time after its end."""
+    public_id = _tenant_uuid(tenant) if tenant is not None else None
+
+    async def run(platform: Platform) -> list[closing.CloseResult]:
+        only = (await tenants.find_tenant(public_id)).id if public_id is not None else None
+        return await closing.close_all(platform, only)
+
+    results = with_platform(run)
+    for result in results:
+        out.print(f"{result.tenant_name}: {result.outcome}", markup=False, soft_wrap=True)
+    out.print(f"{sum(result.is_closed for result in results)} periods closed")
+    if not all(result.is_closed for result in results):
+        raise typer.Exit(1)

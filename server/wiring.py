@@ -1,0 +1,101 @@
+"""Putting the parts together: settings in, a platform out."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+
+from inkmeter.clock import Clock, SystemClock
+from inkmeter.errors import ConfigurationError
+from integrations.protocols import SignNowCallback, StripeEvent
+from integrations.signnow import webhooks as signnow_webhooks
+from integrations.signnow.auth import ApiKey, PasswordGrant
+from integrations.signnow.client import SignNowClient
+from integrations.stripe import webhooks as stripe_webhooks
+from integrations.stripe.gateway import HttpxClient, StripeGateway
+from plugins.manager import Plugins, load_plugins
+from server.settings import Settings, parse_money
+from services.platform import Callbacks, Platform, Terms
+from storage.database import open_database
+
+SIGNNOW_TIMEOUT = httpx.Timeout(60, connect=10)
+"""A call must end well before `Terms.settle_delay`, when it is asked what became of it."""
+STRIPE_TIMEOUT = httpx.Timeout(40, connect=10)
+
+
+def plugins_of(settings: Settings) -> Plugins:
+    """Load the plugins as the settings say."""
+    return load_plugins(blocked=settings.blocked_plugins, trace=print if settings.trace_plugins else None)
+
+
+@contextlib.asynccontextmanager
+async def open_platform(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    plugins: Plugins | None = None,
+    signnow_http: httpx.AsyncClient | None = None,
+    stripe_http: httpx.AsyncClient | None = None,
+) -> AsyncIterator[Platform]:
+    """Open the database and the connections to SignNow and Stripe, and close them at the end.
+
+    `signnow_http` and `stripe_http` reach them another way, e.g. in process. Raises ConfigurationError.
+    """
+    clock = clock or SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(open_database(settings.database_url))
+        if signnow_http is None:
+            signnow_http = await stack.enter_async_context(httpx.AsyncClient(timeout=SIGNNOW_TIMEOUT))
+        signnow = SignNowClient(
+            base_url=settings.signnow_api_base, credentials=signnow_credentials(settings), http=signnow_http
+        )
+        stripe = StripeGateway(
+            api_key=settings.stripe_api_key.get_secret_value() or "sk_not_configured",
+            api_base=settings.stripe_api_base,
+            http_client=HttpxClient(stripe_http or httpx.AsyncClient(timeout=STRIPE_TIMEOUT)),
+        )
+        stack.push_async_callback(stripe.aclose)
+        signnow_secret = settings.signnow_webhook_secret.get_secret_value()
+
+        def verify_signnow(payload: bytes, signature: str | None) -> SignNowCallback:
+            return signnow_webhooks.verify(payload, signature, signnow_secret)
+
+        def verify_stripe(payload: bytes, signature: str | None) -> StripeEvent:
+            return stripe_webhooks.verify(payload, signature, settings.stripe_webhook_secrets)
+
+        yield Platform(
+            clock=clock,
+            plugins=plugins or plugins_of(settings),
+            signnow=signnow,
+            stripe=stripe,
+            verify_signnow=verify_signnow,
+            verify_stripe=verify_stripe,
+            terms=Terms(
+                invite_cost=parse_money(settings.invite_cost),
+                grace=timedelta(days=settings.grace_days),
+                close_delay=timedelta(minutes=settings.close_delay_minutes),
+            ),
+            callbacks=_callbacks(settings),
+        )
+
+
+def _callbacks(settings: Settings) -> Callbacks | None:
+    secret = settings.signnow_webhook_secret.get_secret_value()
+    if settings.public_url is None:
+        return None
+    if not secret:
+        raise ConfigurationError("INKMETER_SIGNNOW_WEBHOOK_SECRET is needed where INKMETER_PUBLIC_URL is set")
+    return Callbacks(f"{settings.public_url.rstrip('/')}/webhooks/signnow", secret)
+
+
+def signnow_credentials(settings: Settings) -> ApiKey | PasswordGrant:
+    """The API key if there is one, else the password grant."""
+    if key := settings.signnow_api_key.get_secret_value():
+        return ApiKey(key)
+    return PasswordGrant(
+        client_id=settings.signnow_client_id,
+        client_secret=settings.signnow_client_secret.get_secret_value(),
+        username=settings.signnow_username,
+        password=settings.signnow_password.get_secret_value(),
+    )

@@ -1,0 +1,154 @@
+"""Invites: asking people to sign."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from inkmeter.errors import InvalidInput, Problem
+from integrations.protocols import SignatureField as SignatureField
+from integrations.protocols import Signer as Signer
+from services import documents, operations
+from services.operations import Intent, Outcome
+from services.platform import Platform
+from services.problems import Problems
+from storage.documents import Document, DocumentState
+from storage.operations import Operation, OperationKind
+from storage.tenants import Tenant
+
+MAX_SIGNERS: Final = 20
+
+
+class InviteKind(StrEnum):
+    """FIELD: each signer signs the fields of a role. FREE_FORM: one signer, who signs wherever they like.
+
+    SignNow charges a field invite once, however many signers it has, and a free-form invite per signer.
+    """
+
+    FIELD = "FIELD"
+    FREE_FORM = "FREE_FORM"
+
+
+@dataclass(frozen=True, slots=True)
+class SendInvite:
+    """Who is to sign. Without `fields`, a document that has none gets a signature field per role on its first page."""
+
+    tenant: Tenant
+    document_id: UUID
+    signers: Sequence[Signer]
+    idempotency_key: str
+    kind: InviteKind = InviteKind.FIELD
+    fields: Sequence[SignatureField] = ()
+    subject: str | None = None
+    message: str | None = None
+
+
+async def send_invite(platform: Platform, command: SendInvite) -> tuple[Document, Operation]:
+    """Invite the signers of a document, once. The same key again answers the first outcome.
+
+    Raises InvalidInput, NotFound, Conflict for a document that was sent before, and what `operations.reserve` and
+    SignNow refuse.
+    """
+    _check(command)
+    document = await documents.find_document(command.tenant.id, command.document_id)
+    request = {
+        "document_id": str(command.document_id),
+        "kind": command.kind,
+        "signers": [asdict(signer) for signer in command.signers],
+        "fields": [asdict(place) for place in command.fields],
+        "subject": command.subject,
+        "message": command.message,
+    }
+    units = {"invites_sent": 1, "api_calls": 4 if command.kind is InviteKind.FIELD else 1}
+    operation, is_new = await operations.reserve(
+        platform,
+        command.tenant,
+        Intent(OperationKind.INVITE, command.idempotency_key, request, units, document.id),
+    )
+    if is_new:
+        send = _send_by_role if command.kind is InviteKind.FIELD else _send_free_form
+        calls = await send(platform, command, document, operation)
+        await finish_invite(platform, operation, calls)
+    return await documents.find_document(command.tenant.id, document.id), operation
+
+
+def _check(command: SendInvite) -> None:
+    problems = Problems()
+    problems.check_key(command.idempotency_key, "idempotencyKey")
+    most = MAX_SIGNERS if command.kind is InviteKind.FIELD else 1
+    problems.check(1 <= len(command.signers) <= most, f"needs 1 to {most} signers", "signers")
+    for index, signer in enumerate(command.signers):
+        problems.check_email(signer.email, "signers", str(index), "email")
+        problems.check_text(signer.role, "signers", str(index), "role")
+        problems.check(1 <= signer.order <= 99, "is a number from 1 to 99", "signers", str(index), "order")
+    roles = [signer.role for signer in command.signers]
+    problems.check(len(set(roles)) == len(roles), "each signer needs a role of their own", "signers")
+    for index, place in enumerate(command.fields):
+        problems.check(place.role in roles, "is no signer's role", "fields", str(index), "role")
+        numbers = (place.page, place.x, place.y, place.width, place.height)
+        problems.check(
+            all(0 <= n <= 20_000 for n in numbers),
+            "page, x, y, width, height: 0 to 20000",
+            "fields",
+            str(index),
+        )
+    for name, text in (("subject", command.subject), ("message", command.message)):
+        problems.check(text is None or len(text) <= 5_000, "is longer than 5000 characters", name)
+    problems.refuse()
+
+
+async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: Operation) -> int:
+    signnow_id = document.signnow_document_id
+    async with operations.calling_signnow(platform, operation):
+        async with operations.preparing(operation):
+            theirs = await platform.signnow.document(signnow_id)
+            calls = 2
+            if command.fields or not theirs.roles:
+                await platform.signnow.place_fields(signnow_id, command.fields or default_fields(command.signers))
+                theirs = await platform.signnow.document(signnow_id)
+                calls = 4
+        if missing := [signer.role for signer in command.signers if signer.role not in theirs.roles]:
+            await operations.undo(operation)
+            raise InvalidInput([Problem(("signers",), f"the document has no fields for {', '.join(missing)}")])
+        await platform.signnow.send_field_invite(
+            signnow_id,
+            signers=command.signers,
+            roles=theirs.roles,
+            subject=command.subject,
+            message=command.message,
+        )
+    return calls
+
+
+async def _send_free_form(platform: Platform, command: SendInvite, document: Document, operation: Operation) -> int:
+    async with operations.calling_signnow(platform, operation):
+        await platform.signnow.send_free_form_invite(
+            document.signnow_document_id,
+            email=command.signers[0].email,
+            subject=command.subject,
+            message=command.message,
+        )
+    return 1
+
+
+def default_fields(signers: Sequence[Signer]) -> list[SignatureField]:
+    """One signature field per signer, in rows of two from the bottom of the first page up."""
+    return [
+        SignatureField(signer.role, page=0, x=60 + 260 * (i % 2), y=690 - 60 * (i // 2), width=200, height=40)
+        for i, signer in enumerate(signers)
+    ]
+
+
+async def finish_invite(platform: Platform, operation: Operation, calls: int) -> None:
+    """Commit an invite that SignNow has sent: one unit sold, and one that SignNow charges.
+
+    A field invite is charged once however many signers it has; a free-form invite has one signer here.
+    """
+    used = {"invites_sent": 1, "api_calls": calls}
+    outcome = Outcome(used, upstream_units={"invites_sent": 1})
+    async with operations.succeeding(platform, operation, outcome) as is_mine:
+        if is_mine:
+            await Document.filter(
+                tenant_id=operation.tenant_id, id=operation.document_id, state=DocumentState.UPLOADED
+            ).update(state=DocumentState.SENT, sent_at=platform.clock.now())

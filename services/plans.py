@@ -1,0 +1,186 @@
+"""Plans: versioned sets of prices with quotas. A version never changes; other content is another version."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from inkmeter.billing_model import BillingModel
+from inkmeter.errors import InvalidConfig, NotFound, Problem, Refused
+from inkmeter.periods import Interval
+from services.platform import Platform
+from services.problems import Problems
+from services.tenants import check_currency
+from storage.database import insert_new, transaction
+from storage.plans import LimitPolicy as LimitPolicy
+from storage.plans import Plan as Plan
+from storage.plans import Price as Price
+from storage.plans import Quota as Quota
+
+MAX_PRICES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A price to be: a meter, the code of a billing model, and its configuration."""
+
+    meter: str
+    model: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewQuota:
+    """A quota to be; without `units` the allowance of the meter's price is the limit."""
+
+    meter: str
+    policy: LimitPolicy
+    units: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePlan:
+    """All of a plan's terms."""
+
+    code: str
+    name: str
+    currency: str
+    prices: Sequence[NewPrice]
+    quotas: Sequence[NewQuota] = ()
+    interval: Interval = Interval.MONTH
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTerms:
+    """A plan version with its prices made alive: each a billing model that can rate."""
+
+    plan: Plan
+    prices: tuple[tuple[Price, BillingModel], ...]
+    quotas: Mapping[str, Quota]
+
+
+async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
+    """Create a plan, or its next version if the code exists with other content.
+
+    The same content again answers the version that stands. Raises InvalidInput and InvalidConfig, with every wrong
+    path.
+    """
+    models = _check(platform, command)
+    content = {
+        "name": command.name,
+        "currency": command.currency,
+        "interval": command.interval,
+        "prices": [[p.meter, p.model, m.model_dump(mode="json", by_alias=True)] for p, m in models],
+        "quotas": sorted([q.meter, _units(q, models), q.policy] for q in command.quotas),
+    }
+    content_hash = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    while True:
+        latest = await Plan.filter(code=command.code).order_by("-version").first()
+        if latest is not None and latest.content_hash == content_hash:
+            return await load_terms(platform, latest.id)
+        plan = Plan(
+            code=command.code,
+            version=latest.version + 1 if latest else 1,
+            name=command.name,
+            currency=command.currency,
+            interval=command.interval,
+            content_hash=content_hash,
+            created_at=platform.clock.now(),
+        )
+        if await _insert(plan, command, models):
+            return await load_terms(platform, plan.id)
+        # Someone made this version at the same moment: look again.
+
+
+async def _insert(plan: Plan, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]]) -> bool:
+    async with transaction():
+        if not await insert_new(plan, ["code", "version"]):
+            return False
+        for position, (new, model) in enumerate(models):
+            await Price.create(
+                plan_id=plan.id,
+                position=position,
+                meter=new.meter,
+                model=new.model,
+                config=model.model_dump(mode="json", by_alias=True),
+            )
+        for quota in command.quotas:
+            await Quota.create(plan_id=plan.id, meter=quota.meter, units=_units(quota, models), policy=quota.policy)
+    return True
+
+
+def _check(platform: Platform, command: CreatePlan) -> list[tuple[NewPrice, BillingModel]]:
+    problems = Problems()
+    problems.check_key(command.code, "code")
+    problems.check_text(command.name, "name")
+    check_currency(problems, command.currency)
+    problems.check(1 <= len(command.prices) <= MAX_PRICES, f"needs 1 to {MAX_PRICES} prices", "prices")
+    config_problems: list[Problem] = []
+    models: list[tuple[NewPrice, BillingModel]] = []
+    for index, new in enumerate(command.prices):
+        path = ("prices", str(index))
+        problems.check_meter(new.meter, *path, "meter")
+        try:
+            models.append((new, platform.plugins.billing_models.get(new.model).configure(new.config)))
+        except InvalidConfig as error:
+            config_problems += [Problem((*path, "config", *p.path), p.message) for p in error.problems]
+        except Refused as error:
+            problems.add(error.message, *path, "model")
+    seen = [(new.meter, new.model) for new in command.prices]
+    problems.check(len(set(seen)) == len(seen), "the same model stands twice for one meter", "prices")
+    _check_quotas(problems, command, models)
+    problems.refuse()
+    if config_problems:
+        raise InvalidConfig(config_problems)
+    return models
+
+
+def _check_quotas(problems: Problems, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]]) -> None:
+    meters = [quota.meter for quota in command.quotas]
+    problems.check(len(set(meters)) == len(meters), "a meter has one quota at most", "quotas")
+    for index, quota in enumerate(command.quotas):
+        path = ("quotas", str(index))
+        problems.check_meter(quota.meter, *path, "meter")
+        if quota.units is not None:
+            problems.check(0 <= quota.units < 2**63, "is a number of units, zero or more", *path, "units")
+        elif len(models) == len(command.prices):
+            allowed = _allowance(quota.meter, models)
+            problems.check(allowed is not None, "is needed: no price of this meter has an allowance", *path, "units")
+
+
+def _allowance(meter: str, models: Sequence[tuple[NewPrice, BillingModel]]) -> int | None:
+    for new, model in models:
+        if new.meter == meter and (allowance := model.allowance(seats=1)) is not None:
+            return int(allowance)
+    return None
+
+
+def _units(quota: NewQuota, models: Sequence[tuple[NewPrice, BillingModel]]) -> int:
+    units = quota.units if quota.units is not None else _allowance(quota.meter, models)
+    assert units is not None  # noqa: S101 - checked by _check_quotas
+    return units
+
+
+async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
+    """A plan version with its prices. Raises NotFound for an unknown id."""
+    plan = await Plan.get_or_none(id=plan_id)
+    if plan is None:
+        raise NotFound("no such plan", path=("planId",))
+    prices = await Price.filter(plan_id=plan_id).order_by("position")
+    quotas = await Quota.filter(plan_id=plan_id)
+    return PlanTerms(
+        plan=plan,
+        prices=tuple(
+            (price, platform.plugins.billing_models.get(price.model).configure(price.config)) for price in prices
+        ),
+        quotas={quota.meter: quota for quota in quotas},
+    )
+
+
+async def list_plans(after: UUID | None, limit: int) -> Sequence[Plan]:
+    """Plan versions in the order of their creation, after the given one."""
+    query = Plan.all() if after is None else Plan.filter(id__gt=after)
+    return await query.order_by("id").limit(limit)

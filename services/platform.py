@@ -1,0 +1,51 @@
+"""What every use case is given: the clock, the plugins, SignNow, Stripe and the operator's terms."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from inkmeter.clock import Clock
+from inkmeter.money import Money
+from integrations.protocols import SignNow, SignNowCallback, Stripe, StripeEvent
+from plugins.manager import Plugins
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where SignNow shall call us, and the secret it signs with."""
+
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator decided once for all tenants."""
+
+    invite_cost: Money
+    """What SignNow charges the operator for one signature invite."""
+    grace: timedelta = timedelta(days=7)
+    """How long a tenant whose payment failed may go on."""
+    close_delay: timedelta = timedelta(hours=1)
+    """How long after its end a period waits for late usage before it is closed by itself."""
+    settle_delay: timedelta = timedelta(minutes=2)
+    """How old an operation without an answer must be before SignNow is asked what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Made once at start; passed to every use case as its first argument."""
+
+    clock: Clock
+    plugins: Plugins
+    signnow: SignNow
+    stripe: Stripe
+    verify_signnow: Callable[[bytes, str | None], SignNowCallback]
+    """Checks a delivery's signature over its raw bytes. Raises WebhookRejected."""
+    verify_stripe: Callable[[bytes, str | None], StripeEvent]
+    terms: Terms
+    callbacks: Callbacks | None = None
+    """None where SignNow cannot reach us: then nothing is subscribed."""
+    work_waits: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a job was added, so that a worker in this process need not wait for its next look."""

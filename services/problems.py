@@ -1,0 +1,49 @@
+"""Collecting everything that is wrong with an input, to say it all at once."""
+
+import re
+from typing import Final
+
+from inkmeter.errors import InvalidInput, Problem
+from inkmeter.usage import METERS
+
+_EMAIL: Final = re.compile(r"[^@\s<>,;\x00-\x1f]{1,64}@[^@\s<>,;\x00-\x1f]{1,190}")
+MAX_KEY: Final = 200
+MAX_NAME: Final = 200
+
+
+class Problems:
+    """`check` what must hold, then `refuse` if something did not."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, message: str, *path: str) -> None:
+        self._found.append(Problem(path, message))
+
+    def check(self, holds: bool, message: str, *path: str) -> bool:
+        if not holds:
+            self.add(message, *path)
+        return holds
+
+    def check_text(self, text: str, *path: str, longest: int = MAX_NAME) -> bool:
+        """Not blank, not longer than `longest` characters, and without control characters."""
+        return self.check(
+            bool(text.strip()) and len(text) <= longest and text.isprintable(),
+            f"needs 1 to {longest} printable characters",
+            *path,
+        )
+
+    def check_key(self, key: str, *path: str) -> bool:
+        """An idempotency key or a reference."""
+        return self.check_text(key, *path, longest=MAX_KEY)
+
+    def check_email(self, email: str, *path: str) -> bool:
+        return self.check(bool(_EMAIL.fullmatch(email)), "is not an e-mail address", *path)
+
+    def check_meter(self, meter: str, *path: str) -> bool:
+        return self.check(meter in METERS, f"no such meter; there are {', '.join(sorted(METERS))}", *path)
+
+    def refuse(self) -> None:
+        """Raise InvalidInput if anything was found."""
+        if self._found:
+            raise InvalidInput(self._found)

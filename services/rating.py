@@ -1,0 +1,104 @@
+"""From counted units to lines of money: the one place where plans meet billing models.
+
+The close, the quota's marginal price and the explanation all rate here, so they cannot disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from inkmeter.billing_model import BillingModel, RatedLine, RatedPrice, price
+from inkmeter.errors import InvalidInput, PluginError, Problem
+from inkmeter.money import CURRENCY_DIGITS, Money
+from inkmeter.periods import Anchor, BillingPeriod
+from inkmeter.usage import METERS, Usage
+from plugins.registry import BillingModels
+from services.plans import PlanTerms
+from services.problems import Problems
+
+SEATS = "seats"
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    """A rated line and the price that it comes from."""
+
+    price_id: UUID
+    meter: str
+    model: str
+    line: RatedLine
+
+
+def rate_usage(terms: PlanTerms, units: Mapping[str, int], seats: int, period: BillingPeriod) -> tuple[PricedLine, ...]:
+    """Rate a period's units by meter with every price of the plan. Raises PluginError if a model breaks."""
+    return tuple(
+        PricedLine(entry.id, entry.meter, entry.model, line)
+        for entry, model in terms.prices
+        for line in rate_meter(model, entry.meter, units, seats, period, terms.plan.currency)
+    )
+
+
+def rate_meter(
+    model: BillingModel,
+    meter: str,
+    units: Mapping[str, int],
+    seats: int,
+    period: BillingPeriod,
+    currency: str,
+) -> tuple[RatedLine, ...]:
+    """Rate one price. Seats are counted by the subscription, everything else by usage events."""
+    quantity = Decimal(seats if meter == SEATS else units.get(meter, 0))
+    try:
+        return price(model, Usage(quantity, period, seats, METERS[meter].unit), currency).lines
+    except Exception as error:  # a model is a partner's code: whatever it raises, we know who it was
+        raise PluginError(f"{type(error).__name__}: {error}", plugin=type(model).code, hook="rate") from error
+
+
+def marginal_price(
+    terms: PlanTerms, before: Mapping[str, int], units: Mapping[str, int], seats: int, period: BillingPeriod
+) -> Money:
+    """What these units cost on top of those before, under all prices of their meters: exact to the cent."""
+    currency = terms.plan.currency
+    after = {meter: before.get(meter, 0) + units.get(meter, 0) for meter in {*before, *units}}
+    total = Money.zero(currency)
+    for entry, model in terms.prices:
+        if entry.meter in units:
+            with_units = rate_meter(model, entry.meter, after, seats, period, currency)
+            without = rate_meter(model, entry.meter, before, seats, period, currency)
+            total += Money.sum((line.total for line in with_units), currency)
+            total -= Money.sum((line.total for line in without), currency)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What usage would cost under a price, and how many units the price includes (None if that does not apply)."""
+
+    rated: RatedPrice
+    allowance: Decimal | None
+
+
+def explain_price(
+    models: BillingModels,
+    now: datetime,
+    code: str,
+    config: Mapping[str, Any],
+    quantity: Decimal,
+    currency: str,
+    seats: int = 1,
+) -> Explanation:
+    """Rate without a plan: the same code as the bill. Raises NotFound, InvalidConfig and InvalidInput."""
+    model = models.get(code, path=("model",)).configure(config)
+    problems = Problems()
+    problems.check(quantity.is_finite() and 0 <= quantity < 2**63, "is not negative and fits 63 bits", "quantity")
+    problems.check(0 <= seats < 2**31, "is not negative", "seats")
+    problems.check(currency in CURRENCY_DIGITS, "is not an ISO 4217 currency code such as USD", "currency")
+    problems.refuse()
+    this_month = Anchor(now.date().replace(day=1)).period(0)
+    try:
+        return Explanation(price(model, Usage(quantity, this_month, seats), currency), model.allowance(seats))
+    except OverflowError:
+        raise InvalidInput([Problem(("quantity",), "costs more than 64 bits of minor units")]) from None

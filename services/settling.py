@@ -1,0 +1,56 @@
+"""Settling: operations that have no answer are ended by asking SignNow what became of them.
+
+Nothing is ever sent twice. An upload is found by its file name, which carries the operation's id; an invite by the
+document's invites; a download has no effect and is given up.
+"""
+
+import logging
+from typing import assert_never
+
+from inkmeter.errors import InkmeterError
+from services import documents, invites, operations
+from services.platform import Platform
+from storage.documents import Document
+from storage.operations import Operation, OperationKind
+from storage.tenants import Tenant
+
+log = logging.getLogger("inkmeter.settling")
+
+
+async def settle_open_operations(platform: Platform, *, limit: int = 50) -> int:
+    """Settle what is older than `terms.settle_delay`; answers how many were settled."""
+    before = platform.clock.now() - platform.terms.settle_delay
+    found = await Operation.filter(state__in=operations.OPEN, created_at__lt=before).order_by("created_at").limit(limit)
+    settled = 0
+    for operation in found:
+        try:
+            await settle(platform, operation)
+            settled += 1
+        except InkmeterError as error:
+            log.warning("operation %s stays reserved: %s", operation.id, error)
+    return settled
+
+
+async def settle(platform: Platform, operation: Operation) -> None:
+    """End one operation by what SignNow says. Raises what the gateway raises; the units then stay reserved."""
+    match operation.kind:
+        case OperationKind.UPLOAD:
+            tenant = await Tenant.get(id=operation.tenant_id)
+            found = await platform.signnow.find_document(
+                folder_id=documents.require_folder(tenant), file_name=f"{operation.id}.pdf"
+            )
+            if found is None:
+                await operations.give_up(platform, operation)
+            else:
+                await documents.finish_upload(platform, operation, found.id)
+        case OperationKind.INVITE:
+            document = await Document.get(tenant_id=operation.tenant_id, id=operation.document_id)
+            theirs = await platform.signnow.document(document.signnow_document_id)
+            if theirs.is_invited:
+                await invites.finish_invite(platform, operation, operation.reserved["api_calls"])
+            else:
+                await operations.give_up(platform, operation)
+        case OperationKind.DOWNLOAD:
+            await operations.give_up(platform, operation)
+        case unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,136 @@
+"""Provisioning: a tenant gets its Stripe customer and its SignNow identity, step by step and each step once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from inkmeter.errors import Conflict, InkmeterError, NotFound
+from inkmeter.events import TenantProvisioned
+from inkmeter.money import CURRENCY_DIGITS, STRIPE_DIFFERS
+from services import jobs
+from services.platform import Platform
+from services.problems import Problems
+from storage.database import insert_new, transaction
+from storage.ids import new_id
+from storage.jobs import Job
+from storage.tenants import Tenant as Tenant
+from storage.tenants import TenantState as TenantState
+
+PROVISION: Final = "tenant.provision"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionTenant:
+    """`external_reference` is the operator's own name for the tenant, and what makes repeating this safe."""
+
+    external_reference: str
+    name: str
+    email: str
+    currency: str
+
+
+async def provision_tenant(platform: Platform, command: ProvisionTenant) -> Tenant:
+    """Create the tenant and try to provision it at once; what fails goes on in the background.
+
+    The same reference again answers the same tenant and goes on where it stopped. Raises InvalidInput, or Conflict
+    if the reference stands for a tenant with other details.
+    """
+    _check(command)
+    now = platform.clock.now()
+    tenant = Tenant(
+        public_id=new_id(),
+        external_reference=command.external_reference,
+        name=command.name,
+        email=command.email,
+        currency=command.currency,
+        state=TenantState.PROVISIONING,
+        created_at=now,
+    )
+    async with transaction():
+        is_new = await insert_new(tenant, ["external_reference"])
+        tenant = await Tenant.get(external_reference=command.external_reference)
+        if is_new:
+            await jobs.add_job(
+                platform,
+                tenant_id=tenant.id,
+                topic=PROVISION,
+                dedup="provision",
+                run_in=jobs.FIRST_TRY_IS_OURS,
+            )
+    if (tenant.name, tenant.email, tenant.currency) != (command.name, command.email, command.currency):
+        raise Conflict(
+            f"{command.external_reference!r} is a tenant with another name, e-mail or currency",
+            path=("externalReference",),
+        )
+    if tenant.state is TenantState.PROVISIONING:
+        await jobs.run_now(platform, tenant.id, PROVISION, "provision", finish_provisioning)
+        tenant = await Tenant.get(id=tenant.id)
+    return tenant
+
+
+def _check(command: ProvisionTenant) -> None:
+    problems = Problems()
+    problems.check_key(command.external_reference, "externalReference")
+    problems.check_text(command.name, "name")
+    problems.check_email(command.email, "email")
+    check_currency(problems, command.currency)
+    problems.refuse()
+
+
+def check_currency(problems: Problems, currency: str) -> None:
+    """Known by ISO 4217, and with the same minor units at Stripe."""
+    problems.check(currency in CURRENCY_DIGITS, "is not an ISO 4217 currency code such as USD", "currency")
+    problems.check(currency not in STRIPE_DIFFERS, "has other minor units at Stripe and is not supported", "currency")
+
+
+async def finish_provisioning(platform: Platform, job: Job) -> None:
+    """The job: each step is looked up before it is made, and noted as soon as it is done."""
+    tenant = await Tenant.get(id=job.tenant_id)
+    try:
+        if tenant.stripe_customer_id is None:
+            customer_id = await platform.stripe.ensure_customer(
+                key=f"tenant:{tenant.public_id}:customer",
+                is_retry=job.attempts > 1,
+                name=tenant.name,
+                email=tenant.email,
+                metadata={
+                    "tenant_id": str(tenant.public_id),
+                    "external_reference": tenant.external_reference,
+                },
+            )
+            await Tenant.filter(id=tenant.id).update(stripe_customer_id=customer_id)
+        if tenant.signnow_folder_id is None:
+            folder_id = await platform.signnow.ensure_folder(f"{tenant.name[:60]} [{tenant.public_id}]")
+            await Tenant.filter(id=tenant.id).update(signnow_folder_id=folder_id)
+        if platform.callbacks is not None:
+            await platform.signnow.ensure_callbacks(platform.callbacks.url, platform.callbacks.secret)
+    except InkmeterError as error:
+        await Tenant.filter(id=tenant.id).update(provisioning_problem=error.message)
+        raise
+    async with jobs.completing(job):
+        await Tenant.filter(id=tenant.id, state=TenantState.PROVISIONING).update(
+            state=TenantState.ACTIVE, provisioning_problem=None
+        )
+    await platform.plugins.publish(TenantProvisioned(str(tenant.public_id), platform.clock.now()))
+
+
+async def find_tenant(public_id: UUID) -> Tenant:
+    """The tenant with that public id. Raises NotFound."""
+    tenant = await Tenant.get_or_none(public_id=public_id)
+    if tenant is None:
+        raise NotFound("no such tenant", path=("tenantId",))
+    return tenant
+
+
+async def get_tenant(tenant_id: int) -> Tenant:
+    """The tenant with that internal id, which must exist."""
+    return await Tenant.get(id=tenant_id)
+
+
+async def list_tenants(after: UUID | None, limit: int) -> Sequence[Tenant]:
+    """Tenants in the order of their creation, after the given one."""
+    query = Tenant.all()
+    if after is not None:
+        query = query.filter(public_id__gt=after)
+    return await query.order_by("public_id").limit(limit)

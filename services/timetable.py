@@ -1,0 +1,47 @@
+"""All that happens without being asked: the jobs and who runs them, and the sweep for operations without an answer."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from services import closing, invoices, jobs, settling, subscriptions, tenants, webhooks
+from services.platform import Platform
+
+log = logging.getLogger("inkmeter.timetable")
+
+HANDLERS: Final[dict[str, jobs.Handler]] = {
+    tenants.PROVISION: tenants.finish_provisioning,
+    subscriptions.MIRROR: subscriptions.mirror_subscription,
+    subscriptions.CLOSE: closing.close_due_period,
+    invoices.PUSH: invoices.push_invoice,
+    webhooks.APPLY: webhooks.apply_webhook,
+}
+
+
+async def run_due_work(platform: Platform) -> int:
+    """Run everything that is due now, also what that makes due; answers how many jobs and operations were worked on.
+
+    For tests and the command line; a worker calls it again and again.
+    """
+    done = await settling.settle_open_operations(platform)
+    while count := await jobs.run_due_jobs(platform, HANDLERS):
+        done += count
+    return done
+
+
+async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
+    """A worker: runs due work until it is cancelled, at once when a job is added here, else every `pause_s` seconds.
+
+    Any number of workers may run beside each other, on PostgreSQL also on any number of machines.
+    """
+    while True:
+        platform.work_waits.clear()
+        try:
+            await run_due_work(platform)
+        except Exception:
+            # A database that is down comes back; the worker waits for it rather than die silently.
+            log.exception("the worker goes on after an error")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await platform.work_waits.wait()

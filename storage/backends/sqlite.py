@@ -1,0 +1,81 @@
+"""Tortoise's SQLite backend with BEGIN IMMEDIATE and transactions that survive cancellation.
+
+IMMEDIATE, since a deferred transaction that reads first and writes later fails with "database is locked" as soon as
+another process wrote in between; waiting for the lock at BEGIN loses nothing.
+"""
+
+import asyncio
+import sqlite3
+from typing import Any
+
+from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
+from tortoise.connection import get_connections
+from tortoise.exceptions import OperationalError
+
+from storage.backends.cancellation import OwnedTransaction, finish
+
+
+class _Transaction(OwnedTransaction, SqliteTransactionWrapper):
+    async def begin(self) -> None:
+        try:
+            await self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise OperationalError(error) from error
+
+
+class _Context(SqliteTransactionContext):
+    async def __aenter__(self) -> TransactionalDBClient:
+        await self._trxlock.acquire()
+        has_begun = False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            await self.ensure_connection()
+            await self.connection.begin()
+            has_begun = True
+
+        try:
+            await finish(begin())
+        except BaseException:
+            try:
+                if has_begun:
+                    await finish(self.connection.rollback())
+            finally:
+                self._trxlock.release()
+            raise
+        self.connection.owner = asyncio.current_task()
+        self.token = get_connections().set(self.connection_name, self.connection)
+        return self.connection  # type: ignore[no-any-return]
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            if not self.connection._finalized:
+                await finish(self._leave(failed=kind is not None))
+        finally:
+            get_connections().reset(self.token)
+            self._trxlock.release()
+
+    async def _leave(self, *, failed: bool) -> None:
+        if failed:
+            await self.connection.rollback()
+            return
+        try:
+            await self.connection.commit()
+        except BaseException:
+            await self.connection.rollback()
+            raise
+
+
+class Client(SqliteClient):
+    """The client that `{"engine": "storage.backends.sqlite"}` names."""
+
+    def _in_transaction(self) -> TransactionContext:
+        return _Context(_Transaction(self), self._lock)
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        async with self._in_transaction() as transaction:
+            await transaction.execute_many(query, values)
+
+
+client_class = Client

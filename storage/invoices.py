@@ -1,0 +1,71 @@
+"""Invoices and their lines. An invoice is finalized the moment it is stored; only its way through Stripe changes."""
+
+from enum import StrEnum
+
+from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
+from tortoise.models import Model
+
+from storage.fields import DecimalTextField, InstantField
+from storage.ids import new_id
+
+
+class InvoiceState(StrEnum):
+    """FINALIZED here, PUSHED to Stripe, then what Stripe says of the payment."""
+
+    FINALIZED = "FINALIZED"
+    PUSHED = "PUSHED"
+    PAST_DUE = "PAST_DUE"
+    PAID = "PAID"
+
+
+class LineKind(StrEnum):
+    """USAGE is this period's; an ADJUSTMENT corrects an earlier one; EXTRA was added by a plugin."""
+
+    USAGE = "USAGE"
+    ADJUSTMENT = "ADJUSTMENT"
+    EXTRA = "EXTRA"
+
+
+class Invoice(Model):
+    """What a tenant owes for a period, and what that period cost the operator upstream."""
+
+    tenant_id = BigIntField()
+    id = UUIDField(primary_key=True, default=new_id)
+    subscription_id = UUIDField()
+    period_id = UUIDField()
+    currency = TextField()
+    total_minor = BigIntField()
+    upstream_cost_minor = BigIntField()
+    upstream_cost_currency = TextField()
+    upstream_units = BigIntField()
+    state = CharEnumField(InvoiceState)
+    stripe_invoice_id = TextField(null=True)
+    hosted_url = TextField(null=True)
+    finalized_at = InstantField()
+    pushed_at = InstantField(null=True)
+    paid_at = InstantField(null=True)
+
+    class Meta:
+        table = "invoice"
+
+
+class LineItem(Model):
+    """One line; `service_period_id` is the period whose usage it bills."""
+
+    tenant_id = BigIntField()
+    id = UUIDField(primary_key=True, default=new_id)
+    invoice_id = UUIDField()
+    position = BigIntField()
+    kind = CharEnumField(LineKind)
+    service_period_id = UUIDField()
+    meter = TextField()
+    model = TextField()
+    price_id = UUIDField(null=True)
+    label = TextField()
+    quantity = DecimalTextField()
+    unit_price = DecimalTextField()
+    amount_minor = BigIntField()
+    stripe_item_id = TextField(null=True)
+
+    class Meta:
+        table = "line_item"

@@ -1,0 +1,48 @@
+"""Operations: one billable call to SignNow each, with what was reserved for it and how it ended."""
+
+from enum import StrEnum
+
+from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
+from tortoise.models import Model
+
+from storage.fields import InstantField
+from storage.ids import new_id
+
+
+class OperationKind(StrEnum):
+    """What SignNow is asked to do."""
+
+    UPLOAD = "UPLOAD"
+    INVITE = "INVITE"
+    DOWNLOAD = "DOWNLOAD"
+
+
+class OperationState(StrEnum):
+    """RESERVED while the call is made; UNKNOWN when no answer came: its units stay reserved until it is settled."""
+
+    RESERVED = "RESERVED"
+    UNKNOWN = "UNKNOWN"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class Operation(Model):
+    """The idempotency key is the caller's; the same key again answers the first outcome."""
+
+    tenant_id = BigIntField()
+    id = UUIDField(primary_key=True, default=new_id)
+    idempotency_key = TextField()
+    kind = CharEnumField(OperationKind)
+    request: JSONField[dict[str, object]] = JSONField()
+    request_hash = TextField()
+    state = CharEnumField(OperationState)
+    period_starts_at = InstantField()
+    reserved: JSONField[dict[str, int]] = JSONField()
+    decision: JSONField[dict[str, object]] = JSONField()
+    document_id = UUIDField(null=True)
+    refusal: JSONField[dict[str, object] | None] = JSONField(null=True)
+    created_at = InstantField()
+    ended_at = InstantField(null=True)
+
+    class Meta:
+        table = "operation"

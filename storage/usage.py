@@ -1,0 +1,108 @@
+"""Usage events, which never change, and usage counters, which change in the transaction of their events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tortoise.fields import BigIntField, BooleanField, TextField, UUIDField
+from tortoise.models import Model
+
+from inkmeter.periods import BillingPeriod
+from storage.database import lock, row, rows
+from storage.fields import InstantField, to_micros
+from storage.ids import new_id
+
+
+class UsageEvent(Model):
+    """One counted fact. `is_late`: its period was closed already when it was recorded."""
+
+    tenant_id = BigIntField()
+    id = UUIDField(primary_key=True, default=new_id)
+    idempotency_key = TextField()
+    meter = TextField()
+    quantity = BigIntField()
+    occurred_at = InstantField()
+    recorded_at = InstantField()
+    is_late = BooleanField()
+    source = TextField()
+    document_id = UUIDField(null=True)
+    upstream_units = BigIntField()
+
+    class Meta:
+        table = "usage_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The sums of a meter in a period, in units."""
+
+    used: int = 0
+    reserved: int = 0
+
+
+async def read_counters(tenant_id: int, period_starts_at: datetime) -> dict[str, Counter]:
+    """The counters of a period by meter; a meter without a row is zero."""
+    found = await rows(
+        "SELECT meter, used, reserved FROM usage_counter WHERE tenant_id = ? AND period_starts_at = ?",
+        tenant_id,
+        to_micros(period_starts_at),
+    )
+    return {entry["meter"]: Counter(entry["used"], entry["reserved"]) for entry in found}
+
+
+async def lock_counter(tenant_id: int, period_starts_at: datetime, meter: str) -> Counter:
+    """The counter's latest values, kept from changing until the transaction ends. Lock several in sorted order."""
+    key = (tenant_id, to_micros(period_starts_at), meter)
+    await rows(
+        "INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, ?, ?) "
+        "ON CONFLICT (tenant_id, period_starts_at, meter) DO NOTHING",
+        *key,
+    )
+    sql = "SELECT used, reserved FROM usage_counter WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?"
+    found = await row(sql + lock(), *key)
+    assert found is not None  # noqa: S101 - inserted above, and counters are never deleted
+    return Counter(found["used"], found["reserved"])
+
+
+async def add_to_counter(
+    tenant_id: int, period_starts_at: datetime, meter: str, *, used: int = 0, reserved: int = 0
+) -> None:
+    """Change a counter by so much; the row is made where it is missing."""
+    await rows(
+        "INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, ?, ?) "
+        "ON CONFLICT (tenant_id, period_starts_at, meter) DO NOTHING",
+        tenant_id,
+        to_micros(period_starts_at),
+        meter,
+    )
+    await rows(
+        "UPDATE usage_counter SET used = used + ?, reserved = reserved + ? "
+        "WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?",
+        used,
+        reserved,
+        tenant_id,
+        to_micros(period_starts_at),
+        meter,
+    )
+
+
+async def sum_events(tenant_id: int, period: BillingPeriod) -> dict[str, int]:
+    """The sums of the raw events in the period, by meter: what the counters must equal."""
+    return {entry["meter"]: int(entry["total"]) for entry in await _sums(tenant_id, period)}
+
+
+async def sum_upstream_units(tenant_id: int, period: BillingPeriod) -> int:
+    """What SignNow charges the operator for the period, in invites."""
+    return sum(int(entry["upstream"]) for entry in await _sums(tenant_id, period))
+
+
+async def _sums(tenant_id: int, period: BillingPeriod) -> list[Mapping[str, Any]]:
+    found = await rows(
+        "SELECT meter, SUM(quantity) AS total, SUM(upstream_units) AS upstream FROM usage_event "
+        "WHERE tenant_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY meter",
+        tenant_id,
+        to_micros(period.start),
+        to_micros(period.end),
+    )
+    return list(found)

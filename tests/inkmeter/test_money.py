@@ -1,0 +1,103 @@
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inkmeter.money import CURRENCY_DIGITS, STRIPE_DIFFERS, Money, UnknownCurrency, currency_digits, to_money
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        ("12.50", "USD", 1250),
+        ("0.125", "USD", 13),
+        ("-0.125", "USD", -13),
+        ("0.124999999999999999999999999999999999", "USD", 12),
+        ("0.005", "USD", 1),
+        ("0.004999", "USD", 0),
+        ("1234.5", "JPY", 1235),
+        ("1234.4", "JPY", 1234),
+        ("1.0005", "KWD", 1001),
+        ("1.0004", "KWD", 1000),
+        ("92233720368547758.07", "USD", 2**63 - 1),
+        ("0E+40", "USD", 0),
+        ("1E-400", "USD", 0),
+    ],
+)
+def test_an_amount_is_rounded_half_away_from_zero(amount: str, currency: str, minor: int) -> None:
+    assert to_money(Decimal(amount), currency) == Money(minor, currency)
+
+
+@given(
+    amount=st.decimals(min_value=-(10**15), max_value=10**15, places=12, allow_nan=False),
+    currency=st.sampled_from(["USD", "JPY", "KWD"]),
+)
+def test_rounding_agrees_with_fractions(amount: Decimal, currency: str) -> None:
+    exact = abs(Fraction(amount)) * 10 ** currency_digits(currency)
+    expected = int(exact + Fraction(1, 2))
+    assert to_money(amount, currency).minor == (expected if amount >= 0 else -expected)
+
+
+@pytest.mark.parametrize("amount", [0.1, 1, "1", None])
+def test_only_a_decimal_becomes_money(amount: object) -> None:
+    with pytest.raises(TypeError, match="made from a Decimal"):
+        to_money(amount, "USD")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_money_is_finite(amount: str) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        to_money(Decimal(amount), "USD")
+
+
+@pytest.mark.parametrize("amount", ["92233720368547758.08", "-1e19", "1e25", "1e120"])
+def test_an_amount_past_64_bits_overflows(amount: str) -> None:
+    with pytest.raises(OverflowError, match="64 bits"):
+        to_money(Decimal(amount), "USD")
+
+
+@pytest.mark.parametrize("currency", ["usd", "XXX", "", "ISK", "BTC"])
+def test_an_unknown_currency_is_refused(currency: str) -> None:
+    with pytest.raises(UnknownCurrency, match="ISO 4217"):
+        Money(1, currency)
+
+
+def test_currencies_that_stripe_counts_otherwise_are_not_offered() -> None:
+    assert not STRIPE_DIFFERS & CURRENCY_DIGITS.keys()
+
+
+@pytest.mark.parametrize("minor", [1.0, Decimal(1), True, "1"])
+def test_minor_units_are_an_int(minor: object) -> None:
+    with pytest.raises(TypeError, match="minor units are an int"):
+        Money(minor, "USD")  # type: ignore[arg-type]
+
+
+def test_money_adds_subtracts_and_negates() -> None:
+    assert Money(150, "USD") + Money(50, "USD") - Money(300, "USD") == -Money(100, "USD")
+    assert Money.sum([Money(1, "JPY"), Money(2, "JPY")], "JPY") == Money(3, "JPY")
+    assert Money.sum([], "USD") == Money.zero("USD")
+
+
+def test_two_currencies_do_not_add_up() -> None:
+    with pytest.raises(ValueError, match="USD and EUR do not add up"):
+        Money(1, "USD") + Money(1, "EUR")
+    with pytest.raises(TypeError, match="money and int do not add up"):
+        Money(1, "USD") + 1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("money", "text"),
+    [
+        (Money(5, "USD"), "0.05 USD"),
+        (Money(-1250, "USD"), "-12.50 USD"),
+        (Money(0, "USD"), "0.00 USD"),
+        (Money(7, "JPY"), "7 JPY"),
+        (Money(10**18, "JPY"), f"{10**18} JPY"),
+        (Money(1, "KWD"), "0.001 KWD"),
+    ],
+)
+def test_money_reads_in_major_units(money: Money, text: str) -> None:
+    assert str(money) == text
+    assert to_money(money.amount, money.currency) == money

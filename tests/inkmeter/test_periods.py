@@ -1,0 +1,92 @@
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inkmeter.periods import Anchor, BillingPeriod, Interval, load_zone, local_midnight
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia"]
+anchors = st.builds(
+    Anchor,
+    on=st.dates(date(2000, 1, 1), date(2060, 12, 31)),
+    zone=st.sampled_from(ZONES),
+    interval=st.sampled_from(Interval),
+)
+moments = st.datetimes(datetime(1995, 1, 1), datetime(2065, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("day", "starts"),
+    [
+        (31, ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31"]),
+        (30, ["2026-01-30", "2026-02-28", "2026-03-30", "2026-04-30", "2026-05-30"]),
+        (29, ["2026-01-29", "2026-02-28", "2026-03-29", "2026-04-29", "2026-05-29"]),
+        (1, ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01", "2026-05-01"]),
+    ],
+)
+def test_the_anchor_day_is_remembered(day: int, starts: list[str]) -> None:
+    anchor = Anchor(date(2026, 1, day))
+    assert [anchor.boundary(index).date().isoformat() for index in range(5)] == starts
+
+
+def test_a_leap_day_returns_in_leap_years() -> None:
+    anchor = Anchor(date(2024, 2, 29), interval=Interval.YEAR)
+    days = [anchor.boundary(index).date().isoformat() for index in range(-1, 5)]
+    assert days == ["2023-02-28", "2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29"]
+
+
+def test_a_month_with_a_clock_change_has_an_hour_less_or_more() -> None:
+    anchor = Anchor(date(2026, 3, 1), "Europe/Berlin")
+    march, october = anchor.period(0), anchor.period(7)
+    assert march.start == datetime(2026, 2, 28, 23, tzinfo=UTC)
+    assert march.end - march.start == timedelta(days=31, hours=-1)
+    assert october.end - october.start == timedelta(days=31, hours=1)
+
+
+def test_a_midnight_that_a_clock_change_skips_is_the_first_instant_of_the_day() -> None:
+    assert local_midnight(date(2022, 3, 27), "Asia/Beirut") == datetime(2022, 3, 26, 22, tzinfo=UTC)
+    before = datetime(2022, 3, 26, 21, 59, 59, tzinfo=UTC).astimezone(ZoneInfo("Asia/Beirut"))
+    assert before.date() == date(2022, 3, 26)
+
+
+@given(anchors, st.integers(-400, 400))
+def test_periods_touch_and_keep_their_order(anchor: Anchor, index: int) -> None:
+    this, following = anchor.period(index), anchor.period(index + 1)
+    assert this.end == following.start
+    assert this.start < this.end
+    assert this.end not in this
+    assert this.end in following
+    assert this.start.utcoffset() == timedelta()
+
+
+@given(anchors, moments)
+def test_each_moment_lies_in_exactly_its_period(anchor: Anchor, moment: datetime) -> None:
+    period = anchor.period_at(moment)
+    assert moment in period
+    assert period.start == anchor.period_at(period.start).start
+    assert anchor.period_at(period.end).start == period.end
+
+
+@given(anchors, st.integers(-400, 400))
+def test_a_period_starts_on_the_anchor_day_or_the_last_of_a_shorter_month(anchor: Anchor, index: int) -> None:
+    local = anchor.boundary(index).astimezone(ZoneInfo(anchor.zone)).date()
+    is_last_of_month = (local + timedelta(days=1)).day == 1
+    assert local.day == anchor.on.day or (is_last_of_month and local.day < anchor.on.day)
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "/etc/passwd"])
+def test_an_unknown_zone_is_refused(zone: str) -> None:
+    with pytest.raises(ValueError, match="IANA name"):
+        load_zone(zone)
+    with pytest.raises(ValueError, match="IANA name"):
+        Anchor(date(2026, 1, 1), zone)
+
+
+def test_a_period_is_aware_and_goes_forward() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="ends after it starts"):
+        BillingPeriod(start, start)
+    with pytest.raises(ValueError, match="aware"):
+        BillingPeriod(start.replace(tzinfo=None), start)

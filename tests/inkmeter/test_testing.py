@@ -1,0 +1,101 @@
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import count
+
+import pytest
+
+from inkmeter import BillingModel, Line, Rate, Usage
+from inkmeter.testing import check_billing_model
+
+
+class Good(BillingModel, abstract=True):
+    unit_price: Rate
+    """Price of one unit."""
+
+    def rate(self, usage: Usage) -> Iterable[Line]:
+        return [Line("Units", usage.quantity, self.unit_price)]
+
+
+CONFIG = {"unitPrice": "0.45"}
+
+
+def test_a_good_model_passes() -> None:
+    check_billing_model(Good, CONFIG, {"unitPrice": "0"})
+
+
+def test_a_configuration_is_needed() -> None:
+    with pytest.raises(AssertionError, match="at least one configuration"):
+        check_billing_model(Good)
+
+
+def test_a_float_setting_is_found() -> None:
+    class Bad(Good, abstract=True):
+        factor: float = 1.5
+        """A factor."""
+
+    with pytest.raises(AssertionError, match="factor is a float"):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_a_setting_that_takes_floats_is_found_at_any_depth() -> None:
+    class Bad(Good, abstract=True):
+        factors: tuple[dict[str, Decimal], ...] = ()
+        """Factors."""
+
+    with pytest.raises(AssertionError, match=r"factors\.0\.x: the float 2.0 was accepted"):
+        check_billing_model(Bad, {**CONFIG, "factors": [{"x": "1.5"}]})
+
+
+def test_a_setting_without_docstring_is_found() -> None:
+    class Bad(Good, abstract=True):
+        secret: int = 1
+
+    with pytest.raises(AssertionError, match=r"secret needs a docstring"):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_a_model_that_rates_differently_each_time_is_found() -> None:
+    calls = count()
+
+    class Bad(Good, abstract=True):
+        def rate(self, usage: Usage) -> Iterable[Line]:
+            return [Line("Units", Decimal(next(calls)), self.unit_price)]
+
+    with pytest.raises(AssertionError, match="rated differently"):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_a_negative_total_is_found() -> None:
+    class Bad(Good, abstract=True):
+        def rate(self, usage: Usage) -> Iterable[Line]:
+            return [Line("Discount", Decimal(1), Decimal(-1))]
+
+    with pytest.raises(AssertionError, match="the total is negative"):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_a_falling_price_is_found_unless_it_is_meant() -> None:
+    class Falls(Good, abstract=True):
+        def rate(self, usage: Usage) -> Iterable[Line]:
+            return [Line("Units", usage.quantity, Decimal(0) if usage.quantity > 100 else self.unit_price)]
+
+    with pytest.raises(AssertionError, match="less usage cost"):
+        check_billing_model(Falls, CONFIG)
+    check_billing_model(Falls, CONFIG, monotone=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (Line("", Decimal(1), Decimal(1)), "has no label"),
+        (Line("Units", 1, Decimal(1)), "is not in Decimals"),  # type: ignore[arg-type]
+        (Line("Units", Decimal(1), 0.5), "raised TypeError"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_bad_line_is_found(line: Line, message: str) -> None:
+    class Bad(Good, abstract=True):
+        def rate(self, usage: Usage) -> Iterable[Line]:
+            return [line]
+
+    with pytest.raises(AssertionError, match=message):
+        check_billing_model(Bad, CONFIG)

@@ -1,0 +1,119 @@
+"""Tokens: fetched when needed, renewed once and by one task, never shown."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from inkmeter.clock import FrozenClock
+from inkmeter.errors import SignNowRefused, UpstreamError, UpstreamTimeout
+from integrations.signnow.auth import ApiKey, PasswordGrant, Session
+from integrations.signnow.sandbox import SandboxAccount
+from integrations.signnow.sandbox.accounts import TOKEN_LIFETIME
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = SandboxAccount()
+GRANT = PasswordGrant(ACCOUNT.client_id, ACCOUNT.client_secret, ACCOUNT.email, ACCOUNT.password)
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """Notes which paths, and which grants, pass by."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._inner = httpx.ASGITransport(app)
+        self.paths: list[str] = []
+        self.grants: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.paths.append(request.url.path)
+        if request.url.path == "/oauth2/token":
+            form = httpx.QueryParams((await request.aread()).decode())
+            self.grants.append(form["grant_type"])
+        return await self._inner.handle_async_request(request)
+
+
+@pytest.fixture
+def wire(sandbox: Starlette) -> Recorder:
+    return Recorder(sandbox)
+
+
+def session(wire: Recorder, credentials: ApiKey | PasswordGrant = GRANT) -> Session:
+    http = httpx.AsyncClient(transport=wire)
+    return Session("http://signnow.test/", credentials, http, read_backoff=0)
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(GRANT) + repr(ApiKey("sk-1234"))
+    assert ACCOUNT.client_secret not in shown
+    assert ACCOUNT.password not in shown
+    assert "sk-1234" not in shown
+
+
+async def test_a_password_is_exchanged_once_for_many_calls(wire: Recorder) -> None:
+    calls = session(wire)
+    await asyncio.gather(*(calls.send("GET", "/user") for _ in range(5)))
+    assert wire.grants == ["password"]
+    assert wire.paths.count("/user") == 5
+
+
+async def test_an_expired_token_is_refreshed_by_one_task(wire: Recorder, clock: FrozenClock) -> None:
+    calls = session(wire)
+    await calls.send("GET", "/user")
+    clock.travel_to(clock.now() + TOKEN_LIFETIME + timedelta(seconds=1))
+    answers = await asyncio.gather(*(calls.send("GET", "/user") for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert wire.grants == ["password", "refresh_token"]
+
+
+async def test_the_password_is_used_again_when_the_refresh_token_is_refused(
+    wire: Recorder, http: httpx.AsyncClient
+) -> None:
+    calls = session(wire)
+    await calls.send("GET", "/user")
+    await http.post("/_sandbox/reset")  # the sandbox forgets every token
+    assert (await calls.send("GET", "/user")).is_success
+    assert wire.grants == ["password", "refresh_token", "password"]
+
+
+async def test_a_token_that_is_refused_twice_is_a_refusal(wire: Recorder, http: httpx.AsyncClient) -> None:
+    await http.post("/_sandbox/faults", json={"kind": "invalid_token", "path_prefix": "/user", "times": 2})
+    with pytest.raises(SignNowRefused) as refused:
+        await session(wire).send("GET", "/user")
+    assert refused.value.upstream_code == "invalid_token"
+    assert wire.paths.count("/user") == 2
+
+
+async def test_an_api_key_is_never_exchanged(wire: Recorder) -> None:
+    with pytest.raises(SignNowRefused) as refused:
+        await session(wire, ApiKey("wrong")).send("GET", "/user")
+    assert refused.value.upstream_code == "invalid_token"
+    assert wire.paths == ["/user"]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "code"),
+    [
+        (PasswordGrant("other-environment", "secret", ACCOUNT.email, ACCOUNT.password), "invalid_client"),
+        (PasswordGrant(ACCOUNT.client_id, ACCOUNT.client_secret, ACCOUNT.email, "wrong"), "Invalid credentials."),
+    ],
+)
+async def test_wrong_credentials_are_refused_with_signnows_word(
+    wire: Recorder, credentials: PasswordGrant, code: str
+) -> None:
+    with pytest.raises(SignNowRefused) as refused:
+        await session(wire, credentials).send("GET", "/user")
+    assert refused.value.upstream_code == code
+
+
+@pytest.mark.parametrize("kind", ["500", "timeout_before", "timeout_after"])
+async def test_a_write_that_got_no_token_certainly_did_not_happen(
+    wire: Recorder, http: httpx.AsyncClient, kind: str
+) -> None:
+    await http.post("/_sandbox/faults", json={"kind": kind, "path_prefix": "/oauth2", "times": 3})
+    with pytest.raises(UpstreamError) as failure:
+        await session(wire).send("POST", "/user/folder", json={"name": "tenant"})
+    assert not isinstance(failure.value, UpstreamTimeout)
+    assert wire.paths == ["/oauth2/token"] * 3
