@@ -56,6 +56,9 @@ class SignNowInvite:
     is_declined: bool = False
 
 
+_ASKS_NOBODY = ("skipped", "cancelled")
+
+
 @dataclass(frozen=True, slots=True)
 class SignNowDocument:
     """A document as SignNow has it; `roles` maps a role's name to its id."""
@@ -74,9 +77,9 @@ class SignNowDocument:
 
     @property
     def is_completed(self) -> bool:
-        """Whether every invite is fulfilled (or skipped) and there is one."""
-        invites = self.field_invites + self.free_form_invites
-        return bool(invites) and all(i.status in ("fulfilled", "skipped") and not i.is_declined for i in invites)
+        """Whether someone has signed and nobody is left who should: skipped and cancelled invites ask nobody."""
+        open_invites = [i for i in self.field_invites + self.free_form_invites if i.status not in _ASKS_NOBODY]
+        return bool(open_invites) and all(i.status == "fulfilled" and not i.is_declined for i in open_invites)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,9 @@ from strawberry.types.field import StrawberryField
 Complete = Callable[[Any], Any]
 """Makes the answer of a value, or raises: then the value is not plain."""
 
+Read = tuple[str, Complete]
+"""The attribute behind a field, and how its value is completed."""
+
 _DEFINITION: Final = GraphQLCoreConverter.DEFINITION_BACKREF
 _PLAIN: Final = frozenset({str, bool, int, float, Decimal, datetime, date, UUID, bytes, dict, GlobalID})
 _SAME: Final[dict[GraphQLLeafType, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
@@ -61,7 +64,7 @@ class PlainFieldsExecutor(StrawberryGraphQLCoreExecutionContext):
             or self.operation.operation is OperationType.SUBSCRIPTION  # its events would fill the memory below
         )
         self._completes: dict[tuple[int, int], tuple[object, Complete | None]] = {}
-        self._reads: dict[tuple[int, int], tuple[object, Complete | None]] = {}
+        self._reads: dict[tuple[int, int], tuple[object, Read | None]] = {}
 
     def execute_field(
         self,
@@ -77,8 +80,9 @@ class PlainFieldsExecutor(StrawberryGraphQLCoreExecutionContext):
             if found is None:  # the list is kept beside the result, so that its id stays taken
                 found = self._reads[key] = field_details_list, self._read(parent_type, field_details_list)
             if (read := found[1]) is not None:
+                attribute, complete = read
                 with suppress(Exception):  # done again below, where it is reported
-                    return read(source)
+                    return complete(getattr(source, attribute))
         return super().execute_field(parent_type, source, field_details_list, path, position_context)
 
     def complete_value(
@@ -101,86 +105,71 @@ class PlainFieldsExecutor(StrawberryGraphQLCoreExecutionContext):
                     return complete(result)
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
-    def _complete(self, type_: GraphQLOutputType, details: list[FieldDetails]) -> Complete | None:
+    def _complete(
+        self, type_: GraphQLOutputType, details: list[FieldDetails], *, required: bool = False
+    ) -> Complete | None:
         """How a value of this type is completed, if everything selected below is plain."""
         if isinstance(type_, GraphQLNonNull):
-            inner = self._complete(type_.of_type, details)
-            return inner and _required(inner)
+            return self._complete(type_.of_type, details, required=True)
         if isinstance(type_, GraphQLList):
             inner = self._complete(type_.of_type, details)
-            return inner and _each(inner)
+            return inner and _list(inner, required=required)
         if isinstance(type_, GraphQLObjectType):
-            return self._object(type_, details)
-        return _leaf(type_, self.is_awaitable) if is_leaf_type(type_) else None
+            return self._object(type_, details, required=required)
+        return _leaf(type_, self.is_awaitable, required=required) if is_leaf_type(type_) else None
 
-    def _object(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> Complete | None:
+    def _object(self, type_: GraphQLObjectType, details: list[FieldDetails], *, required: bool) -> Complete | None:
         definition = type_.extensions.get(_DEFINITION)
         if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of:
             return None
         grouped, deferred, _ = self.collect_subfields(type_, details)
         reads = [(name, self._read(type_, nodes)) for name, nodes in grouped.items()]
-        fields = [(name, read) for name, read in reads if read is not None]
+        fields = [(name, *read) for name, read in reads if read is not None]
         if deferred or len(fields) < len(reads):
             return None
-        origin = definition.origin if type_.is_type_of else None
-        is_awaitable = self.is_awaitable
+        origin, is_checked, is_awaitable = definition.origin, type_.is_type_of is not None, self.is_awaitable
 
         def complete(value: Any) -> Any:
-            if value is None:
+            if value is None and not required:
                 return None
-            if origin is None:
-                if isinstance(value, Exception) or is_awaitable(value):
-                    raise NotPlain
-            elif type(value) is not origin:  # a subclass or a cast: the type's own check decides
-                raise NotPlain
-            return {name: read(value) for name, read in fields}
+            if type(value) is not origin and (
+                value is None or is_checked or isinstance(value, Exception) or is_awaitable(value)
+            ):
+                raise NotPlain  # a type with a check decides about other classes itself
+            return {name: complete(getattr(value, attribute)) for name, attribute, complete in fields}
 
         return complete
 
-    def _read(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> Complete | None:
+    def _read(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> Read | None:
         """How a field of an object of type `parent` is read and completed, if it is plain."""
         directives = {directive.name.value for one in details for directive in one.node.directives or ()}
         name = details[0].node.name.value
         if directives - {"skip", "include"}:
             return None
         if name == "__typename":
-            return lambda _: parent.name
+            return "__class__", lambda _: parent.name
         field = self.schema.get_field(parent, name)
         declared = field and field.extensions.get(_DEFINITION)
         if field is None or field.args or not isinstance(declared, StrawberryField):
             return None
-        if declared.is_basic_field and declared.default_resolver is getattr:
-            complete = self._complete(field.type, details)
-            return complete and _attribute(declared.python_name, complete)
-        return None
-
-
-def _attribute(name: str, complete: Complete) -> Complete:
-    return lambda source: complete(getattr(source, name))
-
-
-def _required(inner: Complete) -> Complete:
-    def complete(value: Any) -> Any:
-        completed = inner(value)
-        if completed is None:
-            raise NotPlain
-        return completed
-
-    return complete
-
-
-def _each(inner: Complete) -> Complete:
-    def complete(value: Any) -> Any:
-        if value is None:
+        if not declared.is_basic_field or declared.default_resolver is not getattr:
             return None
-        if type(value) is not list:  # an iterator may be read only once
-            raise NotPlain
-        return [inner(item) for item in value]
+        complete = self._complete(field.type, details)
+        return complete and (declared.python_name, complete)
+
+
+def _list(inner: Complete, *, required: bool) -> Complete:
+    def complete(value: Any) -> Any:
+        if type(value) is list:  # an iterator may be read only once
+            return [inner(item) for item in value]
+        if value is None and not required:
+            return None
+        raise NotPlain
 
     return complete
 
 
-def _leaf(type_: GraphQLLeafType, is_awaitable: Callable[[Any], bool]) -> Complete:
+def _leaf(type_: GraphQLLeafType, is_awaitable: Callable[[Any], bool], *, required: bool) -> Complete:
     same = _SAME.get(type_)
     coerce = type_.coerce_output_value
 
@@ -189,6 +178,8 @@ def _leaf(type_: GraphQLLeafType, is_awaitable: Callable[[Any], bool]) -> Comple
         if kind is same:
             return value
         if value is None:
+            if required:
+                raise NotPlain
             return None
         if kind not in _PLAIN and (value is Undefined or isinstance(value, Exception) or is_awaitable(value)):
             raise NotPlain

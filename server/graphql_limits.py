@@ -43,6 +43,15 @@ class Limits:
     objects: int = 10_000
     """Objects in the answer if every page is full. A page counts as large as its `first`."""
 
+    @property
+    def parse_options(self) -> dict[str, Any]:
+        """The options of graphql-core's parser that keep these limits."""
+        return {
+            "max_lexical_tokens": self.tokens,
+            "max_comments": self.comments,
+            "max_source_length": self.characters,
+        }
+
 
 class TooMuch(Exception):
     """A document goes beyond a limit; the message says which."""

@@ -63,6 +63,8 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
                 topic=MIRROR,
                 dedup=str(subscription.id),
                 run_in=jobs.FIRST_TRY_IS_OURS,
+                # Decided once: a repeat must say the same to Stripe under the same idempotency key.
+                payload={"cycle_anchor_at": anchor.period_at(now).end.isoformat()},
             )
     running = await running_subscription(command.tenant.id)
     if running is None or (running.plan_id, running.seats, running.zone) != (
@@ -123,13 +125,20 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
         is_retry=is_retry,
         customer_id=tenant.stripe_customer_id,
         price_id=plan.stripe_price_id,
-        cycle_anchor_at=anchor_of(subscription, plan).period_at(platform.clock.now()).end,
+        cycle_anchor_at=_cycle_anchor(platform, job, anchor_of(subscription, plan)),
         metadata={"tenant_id": str(tenant.public_id), "subscription_id": str(subscription.id)},
     )
     async with jobs.completing(job):
         await Subscription.filter(tenant_id=job.tenant_id, id=subscription.id).update(
             stripe_subscription_id=mirrored.id
         )
+
+
+def _cycle_anchor(platform: Platform, job: Job, anchor: Anchor) -> datetime:
+    """When Stripe's first full cycle starts: as decided at first, unless that has passed meanwhile."""
+    decided = datetime.fromisoformat(job.payload["cycle_anchor_at"])
+    now = platform.clock.now()
+    return decided if decided > now else anchor.period_at(now).end
 
 
 def anchor_of(subscription: Subscription, plan: Plan) -> Anchor:

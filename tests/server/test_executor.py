@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -114,10 +114,6 @@ class Query:
     @strawberry.field
     def stream(self, info: strawberry.Info) -> list[Branch]:
         return (branch for branch in [info.context])  # type: ignore[return-value]
-
-    @strawberry.field
-    async def astream(self, info: strawberry.Info) -> AsyncGenerator[Branch, None]:
-        yield info.context
 
     constant: str = "constant"
 

@@ -20,7 +20,7 @@ LONGEST_DRAFT: Final = 72 * HOUR
 """How long a draft waits when `invoice.created` cannot be delivered."""
 
 SMALLEST_CHARGE: Final = {"jpy": 50, "gbp": 30}
-"""In minor units; 50 for every other currency, which is right for USD and EUR and too low for some."""
+"""In minor units; 50 for every other currency, which is right for USD and too low for some."""
 
 
 def draft(books: Books, customer: Object, *, currency: str, is_advancing: bool, **fields: Any) -> Object:

@@ -1,0 +1,71 @@
+"""What all tests share: the event loop, and a fresh database of either kind for each test that wants one."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.world import World, open_world
+
+DEFAULT_POSTGRES = "postgresql://localhost/postgres"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", choices=("sqlite", "postgres"), default="sqlite", help="the database that tests run on"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL only tests that use a database are run: the others have run on SQLite."""
+    if config.getoption("--database") == "postgres":
+        uses = [item for item in items if "database_url" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in uses])
+        items[:] = uses
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """A URL of the server on which tests make databases of their own."""
+    return os.environ.get("INKMETER_TEST_POSTGRES_URL", DEFAULT_POSTGRES)
+
+
+@pytest.fixture
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of an empty database, gone after the test."""
+    if request.config.getoption("--database") == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
+        return
+    server, name = request.getfixturevalue("postgres_server"), f"inkmeter_test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(server)
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    """Inkmeter with both sandboxes, in one process, over HTTP."""
+    async with open_world(database_url) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Settings of the machine, or a .env file of the folder, do not change what is tested."""
+    for name in [name for name in os.environ if name.startswith("INKMETER_") and "TEST" not in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    yield
