@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 
 from resolvers.context import Context
 from resolvers.root import Mutation, Query
@@ -76,7 +76,6 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
         routes=[
             Route("/", home),
             Route("/graphql", view),
-            WebSocketRoute("/graphql", view),
             Route("/webhooks/stripe", webhooks.stripe_route(get_platform), methods=["POST"]),
             Route("/webhooks/signnow", webhooks.signnow_route(get_platform), methods=["GET", "POST"]),
             Route("/health", health),

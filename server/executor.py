@@ -1,4 +1,4 @@
-"""Completes plain data in a tight loop: about five times less CPU for a list than field by field.
+"""Completes plain data in a tight loop: a request for a long list takes less than half the CPU it takes field by field.
 
 GraphQL's own executor makes a path, an info object and half a dozen calls for each field of each object. A
 field without a resolver needs none of that: its value is an attribute. This executor finds the parts of a

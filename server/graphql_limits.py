@@ -26,6 +26,8 @@ from graphql import (
 from schema.connections import DEFAULT_PAGE, MAX_PAGE
 
 MAX_DIRECTIVES_PER_NODE: Final = 4
+_INTROSPECTION = ("__schema", "__type")
+"""Deep by nature; GraphQL's own validation keeps them in bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,7 @@ class _Walk:
                 continue
             if depth >= self.limits.depth:
                 raise TooMuch(f"nested more than {self.limits.depth} levels deep")
-            if name in (
-                "__schema",
-                "__type",
-            ):  # deep by nature; GraphQL's own validation keeps them in bounds
+            if name in _INTROSPECTION:
                 self._selected(node.selection_set, here, -self.limits.depth, 0, 0)
                 continue
             inside = times * page if name == "edges" else times
@@ -166,10 +165,12 @@ def check_objects(document: DocumentNode, limits: Limits, variables: Mapping[str
 def _walked(document: DocumentNode, limits: Limits, variables: Mapping[str, Any] | None) -> _Walk:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     walk = _Walk(limits, fragments, variables)
-    for definition in document.definitions:
+    operations_first = sorted(document.definitions, key=lambda d: isinstance(d, FragmentDefinitionNode))
+    for definition in operations_first:
         if isinstance(definition, OperationDefinitionNode):
             walk.operation(definition)
-    for name, fragment in fragments.items():
-        if name not in walk.spread:  # wrong, but validation looks into it before it says so
-            walk.definition(fragment)
+        elif isinstance(definition, FragmentDefinitionNode):
+            name = definition.name.value
+            if name not in walk.spread or fragments[name] is not definition:
+                walk.definition(definition)  # unused or doubled: validation looks into it before it says so
     return walk

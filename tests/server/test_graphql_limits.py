@@ -68,6 +68,10 @@ def doubled_spreads(count: int) -> str:
         ("{" + "item { id } " * 150 + "}", "repeated too often"),
         ("{" + "... { item { id } } " * 150 + "}", "repeated too often"),
         ("{ item { id } } " + "fragment F on Query {" + "item { id } " * 150 + "}", "repeated too often"),
+        (
+            "{ ...F } fragment F on Query {" + "item { id } " * 150 + "} fragment F on Query { item { id } }",
+            "repeated too often",
+        ),
         ("{ item @a @b @c @d @e { id } }", "more than 4 directives"),
         (chained_fragments(25), "nested more than"),
         (doubled_spreads(40), "repeated too often"),
