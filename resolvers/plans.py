@@ -16,7 +16,8 @@ from schema.money import Money
 from schema.nodes import global_id
 from schema.scalars import BigInt, CurrencyCode, Json
 from services import plans, rating
-from services.plans import CreatePlan, LimitPolicy, NewPrice, NewQuota, Plan, PlanTerms
+from services.plans import CreatePlan, LimitPolicy, NewPrice, NewQuota, Plan
+from services.terms import PlanTerms
 
 
 def plan_type(terms: PlanTerms) -> types.Plan:

@@ -16,8 +16,10 @@ from integrations.stripe import webhooks as stripe_webhooks
 from integrations.stripe.gateway import HttpxClient, StripeGateway
 from plugins.manager import Plugins, load_plugins
 from server.settings import Settings, parse_money
+from services.metering import Metering
 from services.platform import Callbacks, Platform, Terms
 from storage.database import open_database
+from storage.ledgers import open_ledger
 
 SIGNNOW_TIMEOUT = httpx.Timeout(60, connect=10)
 """A call must end well before `Terms.settle_delay`, when it is asked what became of it."""
@@ -56,6 +58,7 @@ async def open_platform(
             http_client=HttpxClient(stripe_http or httpx.AsyncClient(timeout=STRIPE_TIMEOUT)),
         )
         stack.push_async_callback(stripe.aclose)
+        metering = await stack.enter_async_context(Metering(open_ledger(settings.database_url)).running())
         signnow_secret = settings.signnow_webhook_secret.get_secret_value()
 
         def verify_signnow(payload: bytes, signature: str | None) -> SignNowCallback:
@@ -76,6 +79,7 @@ async def open_platform(
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
             ),
+            metering=metering,
             callbacks=_callbacks(settings),
         )
 

@@ -18,8 +18,8 @@ from inkmeter.events import InvoiceFinalized
 from inkmeter.invoices import DraftLine, InvoiceDraft
 from inkmeter.money import Money, to_money
 from services import invoices, jobs, plans, rating, subscriptions
-from services.plans import PlanTerms
 from services.platform import Platform
+from services.terms import PlanTerms
 from storage import operations as stored_operations
 from storage.database import insert_new, transaction
 from storage.invoices import Invoice, InvoiceState, LineItem, LineKind

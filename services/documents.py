@@ -8,7 +8,7 @@ from uuid import UUID
 
 from inkmeter.errors import NotFound
 from services import operations
-from services.operations import Intent, Outcome
+from services.ledger import Intent, Uploaded
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document as Document
@@ -82,17 +82,12 @@ def _check_pdf(problems: Problems, content: bytes) -> None:
 
 async def finish_upload(platform: Platform, operation: Operation, signnow_id: str) -> None:
     """Commit an upload that SignNow has."""
-    used = {"documents_created": 1, "api_calls": 1}
-    async with operations.succeeding(platform, operation, Outcome(used)) as is_mine:
-        if is_mine:
-            await Document.create(
-                tenant_id=operation.tenant_id,
-                id=_document_id(operation),
-                name=str(operation.request["name"]),
-                state=DocumentState.UPLOADED,
-                signnow_document_id=signnow_id,
-                created_at=operation.created_at,
-            )
+    await operations.succeed(
+        platform,
+        operation,
+        {"documents_created": 1, "api_calls": 1},
+        uploaded=Uploaded(str(operation.request["name"]), signnow_id),
+    )
 
 
 async def download_signed(
@@ -119,10 +114,9 @@ async def download_signed(
     )
     if not is_new:
         return SignedDownload(document, operation, await platform.signnow.download_signed(document.signnow_document_id))
-    async with operations.calling_signnow(platform, operation), operations.preparing(operation):
+    async with operations.calling_signnow(platform, operation), operations.preparing(platform, operation):
         content = await platform.signnow.download_signed(document.signnow_document_id)
-    async with operations.succeeding(platform, operation, Outcome({"downloads": 1, "api_calls": 1})):
-        pass
+    await operations.succeed(platform, operation, {"downloads": 1, "api_calls": 1})
     return SignedDownload(document, operation, content)
 
 

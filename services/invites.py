@@ -10,10 +10,10 @@ from inkmeter.errors import InvalidInput, Problem
 from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
 from services import documents, operations
-from services.operations import Intent, Outcome
+from services.ledger import Intent
 from services.platform import Platform
 from services.problems import Problems
-from storage.documents import Document, DocumentState
+from storage.documents import Document
 from storage.operations import Operation, OperationKind
 from storage.tenants import Tenant
 
@@ -101,7 +101,7 @@ def _check(command: SendInvite) -> None:
 async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: Operation) -> int:
     signnow_id = document.signnow_document_id
     async with operations.calling_signnow(platform, operation):
-        async with operations.preparing(operation):
+        async with operations.preparing(platform, operation):
             theirs = await platform.signnow.document(signnow_id)
             calls = 2
             if command.fields or not theirs.roles:
@@ -109,7 +109,7 @@ async def _send_by_role(platform: Platform, command: SendInvite, document: Docum
                 theirs = await platform.signnow.document(signnow_id)
                 calls = 4
         if missing := [signer.role for signer in command.signers if signer.role not in theirs.roles]:
-            await operations.undo(operation)
+            await operations.undo(platform, operation)
             raise InvalidInput([Problem(("signers",), f"the document has no fields for {', '.join(missing)}")])
         await platform.signnow.send_field_invite(
             signnow_id,
@@ -145,10 +145,10 @@ async def finish_invite(platform: Platform, operation: Operation, calls: int) ->
 
     A field invite is charged once however many signers it has; a free-form invite has one signer here.
     """
-    used = {"invites_sent": 1, "api_calls": calls}
-    outcome = Outcome(used, upstream_units={"invites_sent": 1})
-    async with operations.succeeding(platform, operation, outcome) as is_mine:
-        if is_mine:
-            await Document.filter(
-                tenant_id=operation.tenant_id, id=operation.document_id, state=DocumentState.UPLOADED
-            ).update(state=DocumentState.SENT, sent_at=platform.clock.now())
+    await operations.succeed(
+        platform,
+        operation,
+        {"invites_sent": 1, "api_calls": calls},
+        upstream_units={"invites_sent": 1},
+        is_sent=True,
+    )

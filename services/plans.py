@@ -14,6 +14,7 @@ from inkmeter.periods import Interval
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
+from services.terms import PlanTerms
 from storage.database import insert_new, transaction
 from storage.plans import LimitPolicy as LimitPolicy
 from storage.plans import Plan as Plan
@@ -51,15 +52,6 @@ class CreatePlan:
     prices: Sequence[NewPrice]
     quotas: Sequence[NewQuota] = ()
     interval: Interval = Interval.MONTH
-
-
-@dataclass(frozen=True, slots=True)
-class PlanTerms:
-    """A plan version with its prices made alive: each a billing model that can rate."""
-
-    plan: Plan
-    prices: tuple[tuple[Price, BillingModel], ...]
-    quotas: Mapping[str, Quota]
 
 
 async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:

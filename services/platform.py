@@ -9,6 +9,7 @@ from inkmeter.clock import Clock
 from inkmeter.money import Money
 from integrations.protocols import SignNow, SignNowCallback, Stripe, StripeEvent
 from plugins.manager import Plugins
+from services.metering import Metering
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Platform:
     """Checks a delivery's signature over its raw bytes. Raises WebhookRejected."""
     verify_stripe: Callable[[bytes, str | None], StripeEvent]
     terms: Terms
+    metering: Metering
+    """Everything that reserves or counts goes through it."""
     callbacks: Callbacks | None = None
     """None where SignNow cannot reach us: then nothing is subscribed."""
     work_waits: asyncio.Event = field(default_factory=asyncio.Event)

@@ -16,8 +16,8 @@ from inkmeter.money import CURRENCY_DIGITS, Money
 from inkmeter.periods import Anchor, BillingPeriod
 from inkmeter.usage import METERS, Usage
 from plugins.registry import BillingModels
-from services.plans import PlanTerms
 from services.problems import Problems
+from services.terms import PlanTerms
 
 SEATS = "seats"
 

@@ -194,13 +194,26 @@ async def current_period(platform: Platform, subscription: Subscription, plan: P
         return await enter_period(platform, subscription, plan, platform.clock.now())
 
 
-async def enter_billed_period(platform: Platform, tenant_id: int, moment: datetime) -> Period:
-    """`enter_period` of whichever subscription billed that moment, running or ended. Raises SubscriptionInactive."""
+async def ensure_period(platform: Platform, tenant_id: int, moment: datetime) -> Period:
+    """The period that bills that moment, of a running or an ended subscription; made if it is missing.
+
+    Raises SubscriptionInactive for a moment that no subscription covers. In the caller's transaction, if there is one.
+    """
     subscription = await Subscription.filter(tenant_id=tenant_id).order_by("-started_at").first()
     if subscription is None:
-        raise SubscriptionInactive("the tenant never had a subscription")
+        raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
     plan = await Plan.get(id=subscription.plan_id)
-    return await enter_period(platform, subscription, plan, moment)
+    async with transaction():
+        return await enter_period(platform, subscription, plan, moment)
+
+
+async def first_instant(tenant_id: int) -> datetime:
+    """The first instant that a subscription of the tenant bills. Raises SubscriptionInactive without one."""
+    first = await Subscription.filter(tenant_id=tenant_id).order_by("started_at").first()
+    if first is None:
+        raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
+    plan = await Plan.get(id=first.plan_id)
+    return anchor_of(first, plan).period_at(first.started_at).start
 
 
 async def require_current(platform: Platform, tenant_id: int) -> tuple[Subscription, Period]:

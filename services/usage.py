@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from inkmeter.errors import Conflict, Refused
+from inkmeter.errors import Conflict, InvalidInput, Refused, SubscriptionInactive
 from inkmeter.events import UsageRecorded
 from inkmeter.periods import BillingPeriod
 from inkmeter.usage import METERS
-from services import plans, subscriptions
+from services import operations, subscriptions
+from services.ledger import Fact, Record
 from services.platform import Platform
 from services.problems import Problems
-from storage.database import insert_new, transaction
-from storage.subscriptions import PeriodState
+from storage.database import insert_new
 from storage.tenants import Tenant
 from storage.usage import Counter, UsageEvent, add_to_counter, read_counters
 
@@ -62,41 +62,48 @@ async def record_usage(platform: Platform, tenant: Tenant, events: Sequence[NewE
     problems = Problems()
     problems.check(1 <= len(events) <= MAX_EVENTS, f"needs 1 to {MAX_EVENTS} events", "events")
     problems.refuse()
+    await subscriptions.require_subscription(tenant.id)
     now = platform.clock.now()
-    subscription = await subscriptions.require_subscription(tenant.id)
-    plan = (await plans.load_terms(platform, subscription.plan_id)).plan
-    results: list[RecordResult] = []
-    async with transaction():
-        for index, event in enumerate(events):
-            try:
-                _check(event, now, index)
-                occurred_at = event.occurred_at or now
-                period = await subscriptions.enter_period(platform, subscription, plan, occurred_at)
-                stored = UsageEvent(
-                    tenant_id=tenant.id,
-                    idempotency_key=event.idempotency_key,
-                    meter=event.meter,
-                    quantity=event.quantity,
-                    occurred_at=occurred_at,
-                    recorded_at=now,
-                    is_late=period.state is PeriodState.CLOSED,
-                    source="api",
-                    document_id=None,
-                    upstream_units=0,
-                )
-                is_new = await count_event(stored, period.starts_at)
-                if not is_new:
-                    await _require_same(stored, event, index)
-                status = RecordStatus.RECORDED if is_new else RecordStatus.DUPLICATE
-                results.append(RecordResult(event.idempotency_key, status))
-            except Refused as refusal:
-                results.append(RecordResult(event.idempotency_key, RecordStatus.REFUSED, refusal))
-    for event, result in zip(events, results, strict=True):
-        if result.status is RecordStatus.RECORDED:
-            await platform.plugins.publish(
-                UsageRecorded(str(tenant.public_id), now, event.meter, event.quantity, event.idempotency_key)
+    results: dict[int, RecordResult] = {}
+    facts: dict[int, Fact] = {}
+    for index, event in enumerate(events):
+        try:
+            _check(event, now, index)
+            moment = event.occurred_at or now
+            facts[index] = Fact(
+                event.meter, event.quantity, event.idempotency_key, moment, event.occurred_at is not None
             )
-    return results
+        except InvalidInput as refusal:
+            results[index] = RecordResult(event.idempotency_key, RecordStatus.REFUSED, refusal)
+    for index, answer in zip(facts, await _record(platform, tenant, list(facts.values()), now), strict=True):
+        results[index] = _result(facts[index], index, answer)
+    for index, fact in facts.items():
+        if results[index].status is RecordStatus.RECORDED:
+            await platform.plugins.publish(
+                UsageRecorded(str(tenant.public_id), now, fact.meter, fact.quantity, fact.idempotency_key)
+            )
+    return [results[index] for index in range(len(events))]
+
+
+async def _record(platform: Platform, tenant: Tenant, facts: Sequence[Fact], now: datetime) -> list[bool | Refused]:
+    """Count facts; those before the first subscription are refused, each by itself."""
+    first = await subscriptions.first_instant(tenant.id)
+    covered = [fact for fact in facts if fact.occurred_at >= first]
+    answers = iter(await operations.submit(platform, Record(tenant.id, covered, now)) if covered else [])
+    return [
+        next(answers)
+        if fact.occurred_at >= first
+        else SubscriptionInactive(f"there was no subscription before {first}")
+        for fact in facts
+    ]
+
+
+def _result(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:
+    if isinstance(answer, Conflict):
+        answer = Conflict(answer.message, path=("events", str(index), *answer.path))
+    if isinstance(answer, Refused):
+        return RecordResult(fact.idempotency_key, RecordStatus.REFUSED, answer)
+    return RecordResult(fact.idempotency_key, RecordStatus.RECORDED if answer else RecordStatus.DUPLICATE)
 
 
 async def count_event(event: UsageEvent, period_starts_at: datetime) -> bool:
@@ -125,13 +132,6 @@ def _check(event: NewEvent, now: datetime, index: int) -> None:
     if event.occurred_at is not None:
         problems.check(event.occurred_at <= now + CLOCK_SKEW, "lies in the future", *path, "occurredAt")
     problems.refuse()
-
-
-async def _require_same(event: UsageEvent, given: NewEvent, index: int) -> None:
-    first = await UsageEvent.get(tenant_id=event.tenant_id, idempotency_key=event.idempotency_key)
-    same_time = given.occurred_at is None or given.occurred_at == first.occurred_at
-    if (first.meter, first.quantity) != (event.meter, event.quantity) or not same_time:
-        raise Conflict("this idempotency key was used for another event", path=("events", str(index), "idempotencyKey"))
 
 
 @dataclass(frozen=True, slots=True)

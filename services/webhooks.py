@@ -135,7 +135,7 @@ async def _count_signing(
 
 
 async def _count(platform: Platform, document: Document, meter: str, key: str, occurred_at: datetime) -> None:
-    period = await subscriptions.enter_billed_period(platform, document.tenant_id, occurred_at)
+    period = await subscriptions.ensure_period(platform, document.tenant_id, occurred_at)
     await usage.count_event(
         UsageEvent(
             tenant_id=document.tenant_id,

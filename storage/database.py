@@ -4,7 +4,6 @@ SQL is written once, with `?` for parameters and in what SQLite and PostgreSQL b
 differs: PostgreSQL locks rows, SQLite has one writer at a time and needs no more.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -182,7 +181,7 @@ async def insert_new(instance: Model, conflict: Sequence[str] = ()) -> bool:
         values.append(field.to_db_value(getattr(instance, field.model_field_name), instance))
     target = f"({', '.join(conflict)})" if conflict else ""
     inserted = await rows(
-        f"INSERT INTO {meta.db_table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608
+        f"INSERT INTO {meta.db_table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT {target} DO NOTHING RETURNING 1 AS inserted",
         *values,
     )
@@ -191,13 +190,9 @@ async def insert_new(instance: Model, conflict: Sequence[str] = ()) -> bool:
     return bool(inserted)
 
 
-RETRYABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-"""What PostgreSQL raises when two transactions met: nothing was written, the transaction may run again."""
-
-
-async def pause_before_retry(attempt: int) -> None:
-    """A short, growing pause."""
-    await asyncio.sleep(0.01 * 2**attempt)
+def raw_pool() -> Any:
+    """asyncpg's pool of the open PostgreSQL database, for statements that the ORM should not touch."""
+    return get_connection("default")._pool
 
 
 def sqlite_file(url: str) -> Path | None:

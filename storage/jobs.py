@@ -94,7 +94,7 @@ async def _claim(condition: str, values: tuple[Any, ...], now: datetime, limit: 
     token = secrets.token_hex(16)
     skip = lock("UPDATE SKIP LOCKED")
     found = await rows(
-        "UPDATE job SET lease_token = ?, lease_until = ?, attempts = attempts + 1 WHERE (tenant_id, id) IN ("  # noqa: S608
+        "UPDATE job SET lease_token = ?, lease_until = ?, attempts = attempts + 1 WHERE (tenant_id, id) IN ("
         f"SELECT tenant_id, id FROM job WHERE state = 'WAITING' AND {condition} "
         f"AND (lease_until IS NULL OR lease_until < ?) ORDER BY run_at LIMIT ?{skip}) "
         "RETURNING tenant_id, id, topic, dedup, payload, attempts, created_at",
@@ -146,7 +146,7 @@ async def fail_job(job: Job, reason: str) -> None:
 
 async def _release(job: Job, changes: str, *values: Any) -> None:
     released = await rows(
-        f"UPDATE job SET {changes} WHERE tenant_id = ? AND id = ? AND lease_token = ? AND state = 'WAITING' "  # noqa: S608
+        f"UPDATE job SET {changes} WHERE tenant_id = ? AND id = ? AND lease_token = ? AND state = 'WAITING' "
         "RETURNING 1 AS ok",
         *values,
         job.tenant_id,

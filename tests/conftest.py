@@ -1,7 +1,7 @@
 """What all tests share: the event loop, and a fresh database of either kind for each test that wants one."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -63,9 +63,8 @@ async def world(database_url: str) -> AsyncIterator[World]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Settings of the machine, or a .env file of the folder, do not change what is tested."""
     for name in [name for name in os.environ if name.startswith("INKMETER_") and "TEST" not in name]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    yield

@@ -1,0 +1,104 @@
+"""Group commit: metering commands queue up, and each transaction takes all that wait.
+
+A row that many callers change holds everybody up for as long as a commit takes to reach the disk. Taken together, they
+wait once. A command is answered when its transaction is durable, never before.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextvars import Context
+from itertools import count
+from typing import Any, Final
+from uuid import UUID
+
+from services.ledger import Command, plan, wanted
+from services.terms import PlanTerms
+from storage.ledger import Conflicted, Known, LedgerStore, Writes
+
+log = logging.getLogger("inkmeter.metering")
+
+MAX_BATCH: Final = 256
+MAX_ATTEMPTS: Final = 8
+
+Waiting = tuple[Command, "asyncio.Future[Any]"]
+
+
+class Metering:
+    """One queue and one writer per process. `terms` are the plans that were loaded; they never change."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self.terms: dict[UUID, PlanTerms] = {}
+        self._store = store
+        self._queue: list[Waiting] = []
+        self._filled = asyncio.Event()
+        self._is_ending = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Metering"]:
+        """Write while the block runs; what waits at its end is still written."""
+        # A context of its own: it must not inherit a transaction of whoever opens the platform.
+        writer = asyncio.get_running_loop().create_task(self._write(), context=Context())
+        try:
+            yield self
+        finally:
+            self._is_ending = True
+            self._filled.set()
+            await writer
+            await self._store.close()
+
+    async def submit(self, command: Command) -> Any:
+        """The command's answer, or what is missing to decide it. Raises what was decided to raise.
+
+        Not inside a transaction: on SQLite the two would wait for each other. A caller who is cancelled here may yet
+        have been committed, and repeats the command with the same key.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append((command, answer))
+        self._filled.set()
+        decided = await answer
+        if isinstance(decided, Exception):
+            raise decided
+        return decided
+
+    async def _write(self) -> None:
+        while self._queue or not self._is_ending:
+            await self._filled.wait()
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            if not self._queue and not self._is_ending:
+                self._filled.clear()
+            await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
+        try:
+            answers = await self._transact([command for command, _ in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                log.exception("a metering command could not be written")
+                answers = [error]
+            else:
+                for waiting in batch:  # alone, only the one that is the trouble fails
+                    await self._commit([waiting])
+                return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _transact(self, commands: Sequence[Command]) -> list[Any]:
+        answers: list[Any] = []
+
+        def decide(known: Known) -> Writes:
+            nonlocal answers
+            answers, writes = plan(commands, known, self.terms)
+            return writes
+
+        for attempt in count(1):
+            try:
+                await self._store.transact(wanted(commands), decide)
+                break
+            except Conflicted:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                await asyncio.sleep(0.005 * 2**attempt)
+        return answers
