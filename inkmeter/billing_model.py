@@ -4,7 +4,7 @@ A model yields lines; the total is their sum, so the explanation and the bill ca
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -148,11 +148,19 @@ class BillingModel(Config):
 
     @classmethod
     def configure(cls, config: object) -> Self:
-        """Make a price from a mapping, as JSON gives it. Raises InvalidConfig that names every wrong path."""
+        """Make a price from a mapping, as JSON gives it. Raises InvalidConfig that names every wrong path.
+
+        A float is wrong wherever it stands, whatever the field would make of it: 0.1 is not a tenth in binary.
+        """
+        problems = {path: Problem(path, "a float is not exact; write it as a string") for path in _float_paths(config)}
         try:
-            return cls.model_validate(dict(config) if isinstance(config, Mapping) else config)
+            model = cls.model_validate(dict(config) if isinstance(config, Mapping) else config)
         except ValidationError as error:
-            raise InvalidConfig([problem for e in error.errors() for problem in _problems(e)]) from None
+            others = [problem for e in error.errors() for problem in _problems(e)]
+            raise InvalidConfig([*problems.values(), *(p for p in others if p.path not in problems)]) from None
+        if problems:
+            raise InvalidConfig([*problems.values()])
+        return model
 
     def rate(self, usage: Usage) -> Iterable[Line]:
         """The lines that this usage costs. Pure: the same usage gives the same lines."""
@@ -172,6 +180,18 @@ class BillingModel(Config):
     def stripe_price(self) -> StripePriceSpec | None:
         """How Stripe itself would express this price; None where it cannot, so that only we can rate it."""
         return None
+
+
+def _float_paths(value: object) -> Iterator[tuple[str, ...]]:
+    """Where floats stand in a JSON value, in order."""
+    stack: list[tuple[tuple[str, ...], object]] = [((), value)]
+    while stack:
+        path, inner = stack.pop()
+        if isinstance(inner, float):
+            yield path
+        elif isinstance(inner, Mapping | list | tuple):
+            children = inner.items() if isinstance(inner, Mapping) else enumerate(inner)
+            stack.extend(reversed([((*path, str(key)), child) for key, child in children]))
 
 
 def _problems(error: Any) -> Iterable[Problem]:

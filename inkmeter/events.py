@@ -21,11 +21,11 @@ class TenantProvisioned(Event):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecorded(Event):
-    """Usage was counted; `quantity` is in the meter's units."""
+    """Usage was counted: `quantity` of the meter's units, in so many `events` that were committed together."""
 
     meter: str
     quantity: int
-    idempotency_key: str
+    events: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from strawberry import relay
-
 from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
@@ -12,7 +10,7 @@ from resolvers.permissions import acting_tenant
 from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
-from schema.nodes import global_id
+from schema.nodes import Id, TenantId, global_id
 from schema.scalars import Base64
 from services import documents, invites
 from services.documents import Document, UploadDocument
@@ -76,7 +74,7 @@ async def download_signed(info: Info, input: types.DownloadSignedInput) -> types
 
 
 @query("One document of a tenant.")
-async def document(info: Info, id: relay.GlobalID, tenant_id: relay.GlobalID | None = None) -> types.Document | None:
+async def document(info: Info, id: Id, tenant_id: TenantId = None) -> types.Document | None:
     tenant = await acting_tenant(info, tenant_id)
     try:
         return document_type(await documents.find_document(tenant.id, uuid_of(id, "Document")))
@@ -86,7 +84,7 @@ async def document(info: Info, id: relay.GlobalID, tenant_id: relay.GlobalID | N
 
 @query("A tenant's documents, oldest first.", name="documents")
 async def documents_list(
-    info: Info, tenant_id: relay.GlobalID | None = None, first: First = DEFAULT_PAGE, after: After = None
+    info: Info, tenant_id: TenantId = None, first: First = DEFAULT_PAGE, after: After = None
 ) -> Connection[types.Document]:
     tenant = await acting_tenant(info, tenant_id)
     size = page_size(first)

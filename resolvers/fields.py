@@ -25,7 +25,7 @@ def query(description: str, *, name: str | None = None) -> Callable[[Callable[..
     return decorate
 
 
-def mutation(description: str) -> Callable[[Callable[P, Awaitable[Payload]]], Any]:
+def mutation(description: str, *, name: str | None = None) -> Callable[[Callable[P, Awaitable[Payload]]], Any]:
     """A mutation whose payload has `userErrors`: whatever is refused inside is answered there, typed."""
 
     def decorate(resolver: Callable[P, Awaitable[Payload]]) -> Any:
@@ -43,6 +43,6 @@ def mutation(description: str) -> Callable[[Callable[P, Awaitable[Payload]]], An
             made: Payload = payload(user_errors=[user_error(refused)])
             return made
 
-        return strawberry.mutation(answer, description=description)
+        return strawberry.mutation(answer, name=name, description=description)
 
     return decorate

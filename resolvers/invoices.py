@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from strawberry import relay
-
 from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
@@ -14,7 +12,7 @@ from resolvers.subscriptions import period_type
 from schema import invoices as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
-from schema.nodes import global_id
+from schema.nodes import Id, TenantId, global_id
 from schema.scalars import BigInt
 from services import closing, invoices
 from services.invoices import Invoice, InvoiceDetails, LineItem
@@ -68,7 +66,7 @@ async def close_period(info: Info, input: types.ClosePeriodInput) -> types.Close
 
 
 @query("One invoice; with a tenant's key, only its own.")
-async def invoice(info: Info, id: relay.GlobalID) -> types.Invoice | None:
+async def invoice(info: Info, id: Id) -> types.Invoice | None:
     viewer = require_viewer(info)
     try:
         found = await invoices.find_invoice(viewer.tenant_id, uuid_of(id, "Invoice"))
@@ -80,7 +78,7 @@ async def invoice(info: Info, id: relay.GlobalID) -> types.Invoice | None:
 
 @query("A tenant's invoices, oldest first.", name="invoices")
 async def invoices_list(
-    info: Info, tenant_id: relay.GlobalID | None = None, first: First = DEFAULT_PAGE, after: After = None
+    info: Info, tenant_id: TenantId = None, first: First = DEFAULT_PAGE, after: After = None
 ) -> Connection[types.Invoice]:
     viewer = require_viewer(info)
     tenant = await acting_tenant(info, tenant_id)

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from strawberry import relay
-
 from inkmeter.errors import NotFound
 from resolvers.context import Info
 from resolvers.documents import document_type
@@ -14,12 +12,12 @@ from resolvers.permissions import require_viewer
 from resolvers.plans import plan_type
 from resolvers.tenants import tenant_type
 from schema.connections import uuid_of
-from schema.nodes import Node
+from schema.nodes import Id, Node
 from services import documents, invoices, plans, tenants
 
 
 @query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
-async def node(info: Info, id: relay.GlobalID) -> Node | None:
+async def node(info: Info, id: Id) -> Node | None:
     require_viewer(info)
     find = _FINDERS.get(id.type_name)
     try:

@@ -1,9 +1,10 @@
 """Plans, billing models, and explaining a price."""
 
 from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
-from strawberry import relay
+from strawberry import argument
 
 from inkmeter.errors import NotFound
 from inkmeter.periods import Interval
@@ -13,7 +14,7 @@ from resolvers.permissions import require_operator, require_viewer
 from schema import plans as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
-from schema.nodes import global_id
+from schema.nodes import Id, global_id
 from schema.scalars import BigInt, CurrencyCode, Json
 from services import plans, rating
 from services.plans import CreatePlan, LimitPolicy, NewPrice, NewQuota, Plan
@@ -57,7 +58,7 @@ async def create_plan(info: Info, input: types.CreatePlanInput) -> types.CreateP
 
 
 @query("One version of a plan.")
-async def plan(info: Info, id: relay.GlobalID) -> types.Plan | None:
+async def plan(info: Info, id: Id) -> types.Plan | None:
     require_viewer(info)
     try:
         return plan_type(await plans.load_terms(info.context.platform, uuid_of(id, "Plan")))
@@ -89,7 +90,12 @@ def billing_models(info: Info) -> list[types.BillingModel]:
 
 @query("What usage would cost under a price, line by line, rated by the code that makes the bill.")
 def explain_price(
-    info: Info, model: str, config: Json, quantity: Decimal, currency: CurrencyCode, seats: int = 1
+    info: Info,
+    model: Annotated[str, argument(description="Code of a billing model; `billingModels` lists them.")],
+    config: Annotated[Json, argument(description="The billing model's configuration; amounts as strings.")],
+    quantity: Annotated[Decimal, argument(description="Units used in a billing period.")],
+    currency: Annotated[CurrencyCode, argument(description="The currency of the amounts.")],
+    seats: Annotated[int, argument(description="Seats of the subscription.")] = 1,
 ) -> types.RatedPrice:
     require_viewer(info)
     platform = info.context.platform

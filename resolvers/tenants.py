@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from strawberry import relay
-
 from inkmeter.errors import NotFound
 from resolvers.context import Info
 from resolvers.fields import mutation, query
@@ -11,7 +9,7 @@ from resolvers.permissions import acting_tenant, require_operator, require_viewe
 from resolvers.subscriptions import subscription_type
 from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
-from schema.nodes import global_id
+from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
 from services import subscriptions, tenants
 from services.platform import Platform
@@ -54,7 +52,7 @@ async def viewer(info: Info) -> types.Viewer:
 
 
 @query("One tenant; with a tenant's key, its own.")
-async def tenant(info: Info, id: relay.GlobalID | None = None) -> types.Tenant | None:
+async def tenant(info: Info, id: TenantId = None) -> types.Tenant | None:
     try:
         found = await acting_tenant(info, id, path=("id",))
     except NotFound:

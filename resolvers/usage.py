@@ -1,6 +1,8 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
-from strawberry import relay
+from typing import Annotated
+
+from strawberry import argument
 
 from resolvers.context import Info
 from resolvers.fields import mutation, query
@@ -9,6 +11,7 @@ from resolvers.subscriptions import period_type
 from schema import usage as types
 from schema.documents import QuotaDecision, QuotaReason
 from schema.money import Money
+from schema.nodes import TenantId
 from schema.plans import LimitPolicy
 from schema.refusals import user_error
 from schema.scalars import BigInt
@@ -18,7 +21,7 @@ from services.usage import NewEvent
 
 
 @query("What a tenant has used in its current billing period.", name="usage")
-async def current_usage(info: Info, tenant_id: relay.GlobalID | None = None) -> types.Usage:
+async def current_usage(info: Info, tenant_id: TenantId = None) -> types.Usage:
     tenant = await acting_tenant(info, tenant_id)
     subscription, period = await subscriptions.require_current(info.context.platform, tenant.id)
     meters = await usage.aggregate_usage(tenant.id, period.span, subscription.seats)
@@ -30,7 +33,10 @@ async def current_usage(info: Info, tenant_id: relay.GlobalID | None = None) -> 
 
 @query("Whether more units could be used now, and at what price. Nothing is reserved.")
 async def check_quota(
-    info: Info, meter: str, quantity: int = 1, tenant_id: relay.GlobalID | None = None
+    info: Info,
+    meter: Annotated[str, argument(description="What is counted, e.g. `invites_sent`.")],
+    quantity: Annotated[int, argument(description="How many more units.")] = 1,
+    tenant_id: TenantId = None,
 ) -> types.QuotaStatus:
     tenant = await acting_tenant(info, tenant_id)
     return status_type(await quota.check_quota(info.context.platform, tenant, meter, quantity))

@@ -1,9 +1,16 @@
 """What has a global id."""
 
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 from strawberry import relay
+
+Id = Annotated[relay.GlobalID, strawberry.argument(description="Its global id.")]
+TenantId = Annotated[
+    relay.GlobalID | None,
+    strawberry.argument(description="Whose; needed with an operator's key, the key's own tenant otherwise."),
+]
 
 
 @strawberry.interface(description="Anything that has a global id.")

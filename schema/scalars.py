@@ -1,4 +1,4 @@
-"""The API's scalars: exact numbers as text, moments in UTC, and no float anywhere.
+"""The API's scalars: exact numbers as text and moments in UTC.
 
 `SCALARS` is the schema's `scalar_map`. Fields and arguments are annotated with `datetime`, `date`, `Decimal`
 or the types named here: `BigInt`, `Base64`, `Json` and `CurrencyCode`.
@@ -133,8 +133,6 @@ def _parse_json(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_input("JSON is an object here, e.g. {included: 100}")
     for path, leaf in _leaves(value):
-        if isinstance(leaf, float):
-            raise bad_input(f'{".".join(path)}: a float is not exact; write it as a string, e.g. "0.50"')
         if isinstance(leaf, int) and not _is_64_bit(leaf):
             raise bad_input(f"{'.'.join(path)}: whole numbers have at most 64 bits")
     return value
@@ -176,7 +174,7 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
     Base64: _scalar("Base64", "Bytes as standard, padded base64 (RFC 4648, section 4).", _parse_base64, _print_base64),
     Json: _scalar(
         "JSON",
-        'A JSON object. Floats are refused anywhere inside, with their path: write `"0.50"`, not `0.50`.',
+        'A JSON object. Amounts in it are strings, `"0.50"` and not `0.50`: whoever reads it refuses floats.',
         _parse_json,
         dict,
     ),

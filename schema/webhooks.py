@@ -1,8 +1,7 @@
 """Webhooks as mutations: the same door as the HTTP routes."""
 
-from uuid import UUID
-
 import strawberry
+from strawberry import relay
 
 from schema.refusals import UserError
 
@@ -15,7 +14,7 @@ class ReceiveWebhookInput:
 
 @strawberry.type(description="A delivery that was verified and stored. It is applied after this answer.")
 class WebhookReceipt:
-    event_id: UUID = strawberry.field(description="Under which it is stored.")
+    event_id: relay.GlobalID = strawberry.field(description="Under which it is stored.")
     is_duplicate: bool = strawberry.field(description="Whether it was stored before; then nothing more happens.")
 
 

@@ -5,6 +5,7 @@ uvicorn --factory server.asgi:create_app
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
@@ -19,13 +20,19 @@ from server import webhooks
 from server.graphql import GraphQLView
 from server.graphql_schema import Schema, build_schema
 from server.settings import Settings
+from server.usage import usage_route
 from server.wiring import open_platform
 from services import keys, timetable
 from services.platform import Platform
 from storage.database import row
 
+log = logging.getLogger("inkmeter.server")
+
 REQUEST_SECONDS = 100.0
 """Longer than the slowest call to SignNow, so that a caller hears what became of it."""
+
+HEALTH_SECONDS = 5.0
+"""A database that is slower than this is down."""
 
 OpenPlatform = Callable[[], contextlib.AbstractAsyncContextManager[Platform]]
 
@@ -54,12 +61,16 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
         return opened[0]
 
     async def get_context(request: HTTPConnection) -> Context:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        viewer = await keys.find_viewer(key.strip()) if scheme.lower() == "bearer" else None
+        viewer = await keys.find_viewer(keys.bearer(request.headers.get("authorization")))
         return Context(get_platform(), viewer)
 
     async def health(_: Request) -> Response:
-        await row("SELECT 1 AS ok")
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await row("SELECT 1 AS ok")
+        except Exception:
+            log.exception("the database does not answer")
+            return JSONResponse({"status": "the database does not answer"}, 503)
         return JSONResponse({"status": "ok"})
 
     async def home(_: Request) -> Response:
@@ -76,8 +87,19 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
         routes=[
             Route("/", home),
             Route("/graphql", view),
-            Route("/webhooks/stripe", webhooks.stripe_route(get_platform), methods=["POST"]),
-            Route("/webhooks/signnow", webhooks.signnow_route(get_platform), methods=["GET", "POST"]),
+            Route("/usage", usage_route(get_platform), methods=["POST"]),
+            Route(
+                "/webhooks/stripe",
+                webhooks.stripe_route(get_platform),
+                methods=["POST"],
+                max_body_size=webhooks.MAX_BYTES,
+            ),
+            Route(
+                "/webhooks/signnow",
+                webhooks.signnow_route(get_platform),
+                methods=["GET", "POST"],
+                max_body_size=webhooks.MAX_BYTES,
+            ),
             Route("/health", health),
         ],
         lifespan=lifespan,

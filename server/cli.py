@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from strawberry import relay
 from strawberry.printer import print_schema
@@ -21,10 +23,11 @@ from inkmeter.clock import SystemClock, TravelClock
 from inkmeter.errors import InkmeterError, InvalidConfig, InvalidInput
 from integrations.signnow.sandbox.app import create_app as create_signnow
 from integrations.stripe.sandbox.app import create_app as create_stripe
-from server import demo as demonstration
+from server import serving
 from server.asgi import create_app, graphql_schema
+from server.demo.play import play
 from server.sandboxes import OPERATOR_KEY, open_sandboxes
-from server.serving import address, listen, server
+from server.serving import address, listen, stopping
 from server.settings import Settings
 from server.wiring import open_platform, plugins_of
 from services import closing, keys, rating, tenants, timetable
@@ -114,8 +117,8 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
-    listener = listen(settings.host, settings.port)
-    await _run_checked(settings, listener)
+    with contextlib.closing(listen(settings.host, settings.port)) as listener:
+        await _run_checked(settings, listener)
 
 
 async def _serve_sandbox(settings: Settings) -> None:
@@ -127,13 +130,13 @@ async def _serve_sandbox(settings: Settings) -> None:
         await _run_checked(boxes.settings, boxes.listener, operator_key=OPERATOR_KEY)
 
 
-async def _run_checked(settings: Settings, listener: Any, operator_key: str | None = None) -> None:
+async def _run_checked(settings: Settings, listener: socket.socket, operator_key: str | None = None) -> None:
     """Open everything once before serving, so that what is wrong is one line and not a log."""
     async with open_platform(settings) as platform:
         if operator_key is not None:
             await keys.ensure_key(platform, operator_key)
         application = create_app(settings, platform=lambda: contextlib.nullcontext(platform))
-        await server(application).serve(sockets=[listener])
+        await serving.serve(application, listener)
 
 
 @app.command()
@@ -143,7 +146,7 @@ def demo(
 ) -> None:
     """Play a month of five tenants against local sandboxes, report it, then serve until Ctrl-C."""
     with clear_errors():
-        held = asyncio.run(demonstration.play(port=port, stay=not exit_after, console=out))
+        held = asyncio.run(play(port=port, stay=not exit_after, console=out))
     if not held:
         raise typer.Exit(1)
 
@@ -153,12 +156,13 @@ def worker() -> None:
     """Do the background work: webhooks, closes, pushes, settling. Any number may run beside each other."""
 
     async def work(platform: Platform) -> None:
+        working = asyncio.ensure_future(timetable.work(platform))
         out.print("working; Ctrl-C to stop")
-        await timetable.work(platform)
+        with stopping(working.cancel), contextlib.suppress(asyncio.CancelledError):
+            await working
 
     logging.basicConfig(level=logging.INFO)
-    with contextlib.suppress(KeyboardInterrupt):
-        with_platform(work)
+    with_platform(work)
 
 
 @app.command()
@@ -181,7 +185,7 @@ def plugins() -> None:
     out.print(f"Plugins: {', '.join(loaded.names)}")
     table = Table("Billing model", "What it does", box=None)
     for model in loaded.billing_models:
-        table.add_row(model.code, (model.__doc__ or "").strip().splitlines()[0])
+        table.add_row(model.code, escape((model.__doc__ or "").strip().partition("\n")[0]))
     out.print(table)
 
 
@@ -217,15 +221,14 @@ def sandbox(
 ) -> None:
     """Run the sandbox of SignNow or Stripe alone."""
     clock = TravelClock()
-    with clear_errors():
-        listener = listen("127.0.0.1", port)
+    with clear_errors(), contextlib.closing(listen("127.0.0.1", port)) as listener:
         out.print(f"{which} sandbox on {address(listener)}", soft_wrap=True)
         made = (
             create_signnow(clock=clock)
             if which is Sandbox.SIGNNOW
             else create_stripe(clock=clock, webhook_url=webhook_url)
         )
-        asyncio.run(server(made).serve(sockets=[listener]))
+        asyncio.run(serving.serve(made, listener))
 
 
 @app.command("export-schema")
@@ -255,7 +258,7 @@ def explain(
         )
     table = Table("Line", "Quantity", "Unit price", "Amount", box=None)
     for line in explained.rated.lines:
-        table.add_row(line.label, f"{line.quantity:f}", f"{line.unit_price:f}", str(line.total))
+        table.add_row(escape(line.label), f"{line.quantity:f}", f"{line.unit_price:f}", str(line.total))
     table.add_row("Total", "", "", str(explained.rated.total), style="bold")
     out.print(table)
 
@@ -263,7 +266,7 @@ def explain(
 def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _fail(f"the configuration is not JSON: {error}")
     return value if isinstance(value, dict) else _fail("the configuration is a JSON object")
 

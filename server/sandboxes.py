@@ -2,8 +2,10 @@
 
 import contextlib
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -34,22 +36,29 @@ class Sandboxes:
 
 @contextlib.asynccontextmanager
 async def open_sandboxes(settings: Settings, clock: Clock) -> AsyncIterator[Sandboxes]:
-    """Run both sandboxes on the two ports after the settings' own. Raises ConfigurationError if one is taken."""
+    """Run both sandboxes on the two ports after the settings' own. Raises ConfigurationError if one is taken.
+
+    The database is a new one, gone at the end, whatever the settings say: the sandboxes forget as well, and an
+    operator's key that everybody knows must not get into a database that anything else uses.
+    """
     ports = [settings.port + i if settings.port else 0 for i in range(3)]
-    listener, for_signnow, for_stripe = (listen(settings.host, port) for port in ports)
-    ours = address(listener)
-    stripe = create_stripe(
-        clock=clock, api_key=STRIPE_KEY, webhook_url=f"{ours}/webhooks/stripe", webhook_secret=STRIPE_SECRET
-    )
-    async with (
-        running(create_signnow(clock=clock), for_signnow) as signnow_url,
-        running(stripe, for_stripe) as stripe_url,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        listener, for_signnow, for_stripe = [
+            stack.enter_context(contextlib.closing(listen(settings.host, port))) for port in ports
+        ]
+        ours = address(listener)
+        stripe = create_stripe(
+            clock=clock, api_key=STRIPE_KEY, webhook_url=f"{ours}/webhooks/stripe", webhook_secret=STRIPE_SECRET
+        )
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inkmeter-sandbox-"))
+        signnow_url = await stack.enter_async_context(running(create_signnow(clock=clock), for_signnow))
+        stripe_url = await stack.enter_async_context(running(stripe, for_stripe))
         yield Sandboxes(
             signnow_url,
             stripe_url,
             settings.model_copy(
                 update={
+                    "database_url": f"sqlite:///{Path(folder) / 'inkmeter.sqlite3'}",
                     "public_url": ours,
                     "signnow_api_base": signnow_url,
                     "signnow_api_key": SecretStr(accounts.SandboxAccount().api_key),

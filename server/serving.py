@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,10 +20,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port or INKMETER_PORT"
+            f"cannot listen on {host}:{port} ({reason}); choose another with --port or INKMETER_PORT"
         ) from None
     return listener
 
@@ -33,35 +35,63 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server(app: ASGIApp, *, log_level: str = "info") -> uvicorn.Server:
-    """A uvicorn server that ends quickly when it is told to."""
-    return uvicorn.Server(
-        uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=5, server_header=False, lifespan="on")
-    )
+@contextlib.contextmanager
+def stopping(stop: Callable[[], object]) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM call `stop` in the event loop instead of ending the process.
+
+    So whatever is open is closed in order, and the process ends by itself, with status 0.
+    """
+    loop = asyncio.get_running_loop()
+    # Not `loop.add_signal_handler`: that is missing on Windows, and cannot put back what was there before.
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-class _Quiet(uvicorn.Server):
-    """Leaves signals to whoever runs the process."""
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the process: uvicorn's own way ends by dying of them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def stop(self) -> None:
+        """End after the requests that are under way; at once when told twice."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _server(app: ASGIApp, log_level: str) -> _Server:
+    return _Server(
+        uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=5, server_header=False, lifespan="on")
+    )
+
+
+async def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve an application until SIGINT or SIGTERM."""
+    server = _server(app, "info")
+    with stopping(server.stop):
+        await server.serve(sockets=[listener])
+
 
 @contextlib.asynccontextmanager
 async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
     """Serve an application while the block runs, and answer its URL. Raises what its start-up raises."""
-    inner = _Quiet(
-        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False, lifespan="on")
-    )
-    serving = asyncio.create_task(inner.serve(sockets=[listener]))
+    server = _server(app, "warning")
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not inner.started:
+        while not server.started:
             if serving.done():
                 await serving
                 raise ConfigurationError("the server did not start; the reason stands above")
             await asyncio.sleep(0.01)
         yield address(listener)
     finally:
-        inner.should_exit = True
+        server.stop()
         await serving

@@ -1,6 +1,6 @@
 """Settings: environment variables with the prefix INKMETER_ (or a .env file), each documented where it is declared.
 
-Secrets are never printed: their values show as stars.
+Secrets are never printed: their values show as stars, and the database's URL, which may hold a password, not at all.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -20,7 +20,7 @@ class Settings(BaseSettings):
         env_prefix="INKMETER_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
     )
 
-    database_url: str = "sqlite:///inkmeter.sqlite3"
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///inkmeter.sqlite3"
     """Where everything is kept: `sqlite:///file.sqlite3`, or `postgresql://user:password@host/database`."""
     host: str = "127.0.0.1"
     """Address to listen on."""

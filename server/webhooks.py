@@ -1,7 +1,8 @@
 """Webhooks over HTTP: `POST /webhooks/stripe` and `POST /webhooks/signnow`, the door that the mutations share.
 
-SignNow is answered 200 even when a delivery is rejected: it unsubscribes a URL after thirty 4xx answers in an hour,
-so that anybody who can reach us could silence it. Stripe is answered 400, which it shows in its dashboard.
+SignNow is answered 200 even when a delivery is rejected: users report that it unsubscribes a URL which refuses thirty
+times within an hour. Stripe is answered 400, which it shows in its dashboard. What cannot be stored now is answered
+503, and both send it again.
 """
 
 import logging
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from inkmeter.errors import WebhookRejected
+from server.graphql_errors import log_unexpected
 from services import webhooks
 from services.platform import Platform
 from services.webhooks import Receipt
@@ -18,6 +20,7 @@ from services.webhooks import Receipt
 log = logging.getLogger("inkmeter.webhooks")
 
 MAX_BYTES = 1_000_000
+"""Largest delivery; theirs have a few kilobytes."""
 
 
 def stripe_route(get_platform: Callable[[], Platform]) -> Callable[[Request], Awaitable[Response]]:
@@ -48,4 +51,6 @@ async def _answer(receiving: Awaitable[Receipt], *, rejected: int) -> Response:
     except WebhookRejected as refusal:
         log.warning("a delivery was rejected: %s", refusal.message)
         return JSONResponse({"error": refusal.message, "code": refusal.code}, rejected)
+    except Exception as error:
+        return JSONResponse({"error": "Try again later", "reference": log_unexpected(error, "webhooks")}, 503)
     return JSONResponse({"eventId": str(receipt.event_id), "isDuplicate": not receipt.is_new})

@@ -73,19 +73,26 @@ class CloseResult:
 
 
 async def close_all(platform: Platform, tenant_id: int | None = None) -> list[CloseResult]:
-    """Close every period that is over, of one tenant or of all; one tenant's trouble does not stop the others."""
+    """Close every period that is over, of one tenant or of all; one tenant's trouble does not stop the others.
+
+    A tenant's periods are closed in order: behind one that stays open nothing is tried.
+    """
     now = platform.clock.now()
     query = Period.filter(state=PeriodState.OPEN, ends_at__lte=now)
     if tenant_id is not None:
         query = query.filter(tenant_id=tenant_id)
     results = []
+    stuck: set[int] = set()
     for period in await query.order_by("tenant_id", "starts_at"):
+        if period.tenant_id in stuck:
+            continue
         tenant = await Tenant.get(id=period.tenant_id)
         try:
             invoice = await _close(platform, tenant, period)
             total = Money(invoice.total_minor, invoice.currency)
             results.append(CloseResult(tenant.name, f"{period.span} closed, {total}", is_closed=True))
         except InkmeterError as error:
+            stuck.add(tenant.id)
             results.append(CloseResult(tenant.name, f"{period.span} stays open: {error.message}", is_closed=False))
     return results
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from inkmeter.errors import NotFound
 from services import operations
-from services.ledger import Intent, Uploaded
+from services.commands import Intent, Uploaded
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document as Document

@@ -9,8 +9,8 @@ from uuid import UUID
 from inkmeter.errors import InvalidInput, Problem
 from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
-from services import documents, operations
-from services.ledger import Intent
+from services import documents, jobs, operations, signing
+from services.commands import Intent
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document
@@ -151,4 +151,11 @@ async def finish_invite(platform: Platform, operation: Operation, calls: int) ->
         {"invites_sent": 1, "api_calls": calls},
         upstream_units={"invites_sent": 1},
         is_sent=True,
+    )
+    await jobs.add_job(
+        platform,
+        tenant_id=operation.tenant_id,
+        topic=signing.FOLLOW,
+        dedup=str(operation.document_id),
+        run_in=signing.FOLLOW_EVERY,
     )

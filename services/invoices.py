@@ -7,12 +7,12 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import InkmeterError, NotFound
-from inkmeter.events import InvoicePaid, PaymentFailed
+from inkmeter.events import Event, InvoicePaid, PaymentFailed
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
 from services import jobs
 from services.platform import Platform
-from storage.database import insert_new
+from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice as Invoice
 from storage.invoices import InvoiceState as InvoiceState
@@ -22,6 +22,9 @@ from storage.subscriptions import Period, Subscription
 from storage.tenants import Tenant, TenantState
 
 PUSH: Final = "invoice.push"
+FOLLOW: Final = "invoice.follow"
+FOLLOW_EVERY: Final = timedelta(days=1)
+"""How often Stripe is asked about an unpaid invoice. Its webhooks are faster; one that was lost is made up for."""
 CYCLE_TOLERANCE: Final = timedelta(days=4)
 """How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
 UNPAID: Final = (InvoiceState.FINALIZED, InvoiceState.PUSHED)
@@ -56,6 +59,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(
             pushed_at=platform.clock.now(), hosted_url=final.hosted_url
         )
+        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
 
 
 async def _find_draft(platform: Platform, invoice: Invoice, period: Period) -> StripeInvoice:
@@ -113,57 +117,65 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
     )
 
 
-async def note_payment(platform: Platform, theirs: StripeInvoice) -> str | None:
-    """Take over what Stripe says of the payment, in the caller's transaction; answers why it does not concern us.
+async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Event] | None:
+    """Take over what Stripe says of the payment, in the caller's transaction. Answers what to tell the plugins after
+    the commit, or None if the invoice is not ours.
 
     Safe in any order and any number of times: it looks at the invoice as it is now, not at the event.
     """
     invoice = await Invoice.get_or_none(stripe_invoice_id=theirs.id)
     if invoice is None:
-        return "not an invoice of ours"
+        return None
+    # Two invoices of one tenant take turns: whether it is in grace depends on both.
+    tenant = await Tenant.filter(id=invoice.tenant_id).select_for_update().get()
     if theirs.status == "paid":
-        await _mark_paid(platform, invoice)
-    elif theirs.status == "open" and theirs.attempt_count > 0:
-        await _mark_past_due(platform, invoice)
-    return None
+        return await _mark_paid(platform, tenant, invoice)
+    if theirs.status == "open" and theirs.attempt_count > 0:
+        return await _mark_past_due(platform, tenant, invoice)
+    return []
 
 
-async def _mark_paid(platform: Platform, invoice: Invoice) -> None:
+async def _mark_paid(platform: Platform, tenant: Tenant, invoice: Invoice) -> Sequence[Event]:
     now = platform.clock.now()
-    changed = await Invoice.filter(tenant_id=invoice.tenant_id, id=invoice.id, paid_at=None).update(
+    changed = await Invoice.filter(tenant_id=tenant.id, id=invoice.id, paid_at=None).update(
         state=InvoiceState.PAID, paid_at=now
     )
     if not changed:
-        return
-    if not await Invoice.exists(tenant_id=invoice.tenant_id, state=InvoiceState.PAST_DUE):
-        await Tenant.filter(id=invoice.tenant_id, state=TenantState.GRACE).update(
-            state=TenantState.ACTIVE, grace_until=None
-        )
+        return []
+    if not await Invoice.exists(tenant_id=tenant.id, state=InvoiceState.PAST_DUE):
+        await Tenant.filter(id=tenant.id, state=TenantState.GRACE).update(state=TenantState.ACTIVE, grace_until=None)
+    return [
+        InvoicePaid(str(tenant.public_id), now, str(invoice.id), Money(invoice.total_minor, invoice.currency)),
+    ]
 
 
-async def _mark_past_due(platform: Platform, invoice: Invoice) -> None:
-    changed = await Invoice.filter(tenant_id=invoice.tenant_id, id=invoice.id, state__in=UNPAID).update(
+async def _mark_past_due(platform: Platform, tenant: Tenant, invoice: Invoice) -> Sequence[Event]:
+    now = platform.clock.now()
+    changed = await Invoice.filter(tenant_id=tenant.id, id=invoice.id, state__in=UNPAID).update(
         state=InvoiceState.PAST_DUE
     )
-    if changed:
-        # The clock starts with the first failure; later ones do not extend it.
-        await Tenant.filter(id=invoice.tenant_id, state=TenantState.ACTIVE).update(
-            state=TenantState.GRACE, grace_until=platform.clock.now() + platform.terms.grace
-        )
+    if not changed:
+        return []
+    # The clock starts with the first failure; later ones do not extend it.
+    until = tenant.grace_until or now + platform.terms.grace
+    await Tenant.filter(id=tenant.id, state=TenantState.ACTIVE).update(state=TenantState.GRACE, grace_until=until)
+    return [PaymentFailed(str(tenant.public_id), now, str(invoice.id), until)]
 
 
-async def publish_payment(platform: Platform, theirs: StripeInvoice) -> None:
-    """Tell the plugins, after the commit, how the invoice stands."""
-    invoice = await Invoice.get_or_none(stripe_invoice_id=theirs.id)
-    if invoice is None:
-        return
-    tenant = await Tenant.get(id=invoice.tenant_id)
-    now = platform.clock.now()
-    if invoice.state is InvoiceState.PAID:
-        total = Money(invoice.total_minor, invoice.currency)
-        await platform.plugins.publish(InvoicePaid(str(tenant.public_id), now, str(invoice.id), total))
-    elif invoice.state is InvoiceState.PAST_DUE and tenant.grace_until is not None:
-        await platform.plugins.publish(PaymentFailed(str(tenant.public_id), now, str(invoice.id), tenant.grace_until))
+async def follow_payment(platform: Platform, job: Job) -> None:
+    """The job: look at a pushed invoice until nothing more is collected, in case a webhook was lost."""
+    invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
+    assert invoice.stripe_invoice_id is not None  # noqa: S101 - it was pushed
+    if invoice.paid_at is None:
+        theirs = await platform.stripe.invoice(invoice.stripe_invoice_id)
+        async with transaction():
+            events = await note_payment(platform, theirs)
+        for event in events or []:
+            await platform.plugins.publish(event)
+        if theirs.status == "open":
+            raise jobs.NotYet("it is not paid", FOLLOW_EVERY)
+    async with jobs.completing(job):
+        pass
 
 
 async def find_invoice(tenant_id: int | None, invoice_id: UUID) -> Invoice:

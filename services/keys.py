@@ -59,8 +59,16 @@ async def ensure_key(platform: Platform, key: str) -> None:
         )
 
 
+def bearer(authorization: str | None) -> str:
+    """The key in an `Authorization: Bearer …` header; empty if there is none."""
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
 async def find_viewer(key: str) -> Viewer | None:
-    """Whom a key speaks for; None for an unknown or revoked one."""
+    """Whom a key speaks for; None for an unknown or revoked one, or none at all."""
+    if not key:
+        return None
     found = await ApiKey.get_or_none(hash=_hash(key), revoked_at=None)
     return Viewer(found.id, found.role, found.tenant_id) if found else None
 

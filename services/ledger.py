@@ -1,158 +1,26 @@
-"""What may be written to the ledger, and the one pure function that decides it.
+"""The one pure function that decides what is written to the ledger.
 
 `plan` takes commands in the order of their arrival and what is stored, and answers each command and what to write. It
 does no I/O and reads no clock, so the same decisions are made on SQLite and on PostgreSQL, and a test can try them all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from inkmeter.errors import Conflict, Refused, SignNowRefused, SubscriptionInactive
+from inkmeter.errors import Conflict, Refused, SubscriptionInactive
 from inkmeter.periods import BillingPeriod
+from services.commands import Command, Commit, Fact, Missing, NeedsPeriod, NeedsTerms, Record, Release, Reserve
 from services.decisions import check_may_sign, decide
 from services.terms import PlanTerms
 from storage.fields import from_micros, to_micros
-from storage.ids import new_id
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, Wanted, Writes
+from storage.ids import new_id, new_ids
+from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, Writes
 from storage.operations import OperationKind
 from storage.usage import Counter
 
 OPEN: Final = ("RESERVED", "UNKNOWN")
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What a caller wants SignNow to do, and the most units of each meter that it can take."""
-
-    kind: OperationKind
-    idempotency_key: str
-    request: Mapping[str, Any]
-    units: Mapping[str, int]
-    document_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Reserve:
-    """T1 of an operation. Answered with (the operation, whether it is new)."""
-
-    tenant_id: int
-    intent: Intent
-    request_hash: str
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """The document that an upload has made."""
-
-    name: str
-    signnow_document_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """T2, yes. Answered with False if there is nothing left to commit.
-
-    `used` and `upstream_units` are by meter; `uploaded` and `is_sent` are what becomes of the document.
-    """
-
-    tenant_id: int
-    operation_id: UUID
-    idempotency_key: str
-    created_at: datetime
-    now: datetime
-    used: Mapping[str, int]
-    upstream_units: Mapping[str, int] = field(default_factory=dict)
-    uploaded: Uploaded | None = None
-    is_sent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """T2, no. With a refusal the operation is FAILED and keeps it; without one it is undone, as if never asked."""
-
-    tenant_id: int
-    operation_id: UUID
-    idempotency_key: str
-    now: datetime
-    refusal: SignNowRefused | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A fact to be counted, checked before."""
-
-    meter: str
-    quantity: int
-    idempotency_key: str
-    occurred_at: datetime
-    is_moment_given: bool = True
-    """False if the sender left the moment to us: then it does not tell two facts apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Count facts. Answered with one result for each: True for new, False for known, or why not."""
-
-    tenant_id: int
-    facts: Sequence[Fact]
-    now: datetime
-    source: str = "api"
-    document_id: UUID | None = None
-
-
-Command = Reserve | Commit | Release | Record
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsTerms:
-    """The answer to a command that cannot be planned before this plan is loaded."""
-
-    plan_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsPeriod:
-    """The answer to a command that cannot be planned before the tenant has a billing period at that moment."""
-
-    tenant_id: int
-    moment: datetime
-
-
-class Missing(Exception):
-    """Something must be fetched first."""
-
-    def __init__(self, need: NeedsTerms | NeedsPeriod) -> None:
-        super().__init__(need)
-        self.need = need
-
-
-def wanted(commands: Sequence[Command]) -> Wanted:
-    """What `plan` must know for these commands."""
-    want = Wanted()
-    for command in commands:
-        match command:
-            case Reserve(tenant_id, intent, _, now):
-                want.at(tenant_id, to_micros(now))
-                want.operations.append((tenant_id, intent.idempotency_key))
-                if intent.kind is OperationKind.INVITE:
-                    want.invited.append((tenant_id, intent.document_id))
-            case Commit():
-                want.at(command.tenant_id, to_micros(command.created_at))
-                want.operations.append((command.tenant_id, command.idempotency_key))
-            case Release():
-                want.at(command.tenant_id, to_micros(command.now))
-                want.operations.append((command.tenant_id, command.idempotency_key))
-            case Record():
-                for fact in command.facts:
-                    want.at(command.tenant_id, to_micros(fact.occurred_at))
-                    want.events.append((command.tenant_id, fact.idempotency_key))
-            case unreachable:
-                assert_never(unreachable)
-    return want
 
 
 def plan(commands: Sequence[Command], known: Known, terms: Mapping[UUID, PlanTerms]) -> tuple[list[Any], Writes]:
@@ -232,10 +100,10 @@ class _Planner:
             self._add(tenant_id, gate.starts_at, meter, reserved=units)
         return operation, True
 
-    def _commit(self, command: Commit) -> bool:
+    def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)
         if operation is None or operation.state == "SUCCEEDED":
-            return False
+            return None
         tenant_id, starts_at = command.tenant_id, operation.period_starts_at
         for meter in {*operation.reserved, *command.used}:
             # A "yes" after a settled "no" has nothing reserved any more, and still counts.
@@ -261,7 +129,7 @@ class _Planner:
             )
         self._end(operation, "SUCCEEDED", command.now, None)
         self._keep_document(command, operation)
-        return True
+        return self.known.accounts[tenant_id].public_id
 
     def _keep_document(self, command: Commit, operation: StoredOperation) -> None:
         if command.uploaded is not None:
@@ -304,8 +172,12 @@ class _Planner:
     def _record(self, command: Record) -> list[bool | Refused]:
         account = self.known.accounts[command.tenant_id]
         # Everything that is missing is asked for before anything is planned: a command is planned whole or not at all.
-        gates = [self._gate_or_refusal(account, to_micros(fact.occurred_at)) for fact in command.facts]
-        return [self._count(command, fact, gate) for fact, gate in zip(command.facts, gates, strict=True)]
+        moments = [to_micros(fact.occurred_at) for fact in command.facts]
+        gates = {moment: self._gate_or_refusal(account, moment) for moment in set(moments)}
+        return [
+            self._count(command, fact, moment, gates[moment], event_id)
+            for fact, moment, event_id in zip(command.facts, moments, new_ids(len(moments)), strict=True)
+        ]
 
     def _gate_or_refusal(self, account: Account, moment: int) -> Gate | Refused:
         try:
@@ -313,9 +185,10 @@ class _Planner:
         except Refused as refusal:
             return refusal
 
-    def _count(self, command: Record, fact: Fact, gate: Gate | Refused) -> bool | Refused:
+    def _count(
+        self, command: Record, fact: Fact, occurred_at: int, gate: Gate | Refused, event_id: str
+    ) -> bool | Refused:
         key = (command.tenant_id, fact.idempotency_key)
-        occurred_at = to_micros(fact.occurred_at)
         first = self.known.events.get(key)
         if first is not None:
             same_moment = not fact.is_moment_given or first.occurred_at == occurred_at
@@ -329,7 +202,7 @@ class _Planner:
         self.writes.events.append(
             (
                 command.tenant_id,
-                str(new_id()),
+                event_id,
                 fact.idempotency_key,
                 fact.meter,
                 fact.quantity,

@@ -13,7 +13,8 @@ from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
-from services.ledger import Command, plan, wanted
+from services.commands import Command, wanted
+from services.ledger import plan
 from services.terms import PlanTerms
 from storage.ledger import Conflicted, Known, LedgerStore, Writes
 
@@ -95,7 +96,7 @@ class Metering:
 
         for attempt in count(1):
             try:
-                await self._store.transact(wanted(commands), decide)
+                await self._store.transact(wanted(commands, with_events=attempt > 1), decide)
                 break
             except Conflicted:
                 if attempt == MAX_ATTEMPTS:

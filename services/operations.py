@@ -25,7 +25,7 @@ from inkmeter.errors import (
 )
 from inkmeter.events import OperationRefused, UsageRecorded
 from services import plans, subscriptions
-from services.ledger import Command, Commit, Intent, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
+from services.commands import Command, Commit, Intent, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
 from services.platform import Platform
 from storage.fields import from_micros
 from storage.ledger import StoredOperation
@@ -161,12 +161,9 @@ async def succeed(
         uploaded=uploaded,
         is_sent=is_sent,
     )
-    if await submit(platform, command):
-        tenant = await Tenant.get(id=operation.tenant_id)
+    if public_id := await submit(platform, command):
         for meter, quantity in used.items():
-            await platform.plugins.publish(
-                UsageRecorded(str(tenant.public_id), now, meter, quantity, f"op:{operation.id}:{meter}")
-            )
+            await platform.plugins.publish(UsageRecorded(public_id, now, meter, quantity, events=1))
 
 
 async def fail(platform: Platform, operation: Operation, refusal: SignNowRefused) -> None:
@@ -187,4 +184,11 @@ async def undo(platform: Platform, operation: Operation) -> None:
 
 
 def _release(platform: Platform, operation: Operation, refusal: SignNowRefused | None) -> Release:
-    return Release(operation.tenant_id, operation.id, operation.idempotency_key, platform.clock.now(), refusal)
+    return Release(
+        tenant_id=operation.tenant_id,
+        operation_id=operation.id,
+        idempotency_key=operation.idempotency_key,
+        created_at=operation.created_at,
+        now=platform.clock.now(),
+        refusal=refusal,
+    )

@@ -106,7 +106,7 @@ async def _insert(plan: Plan, command: CreatePlan, models: Sequence[tuple[NewPri
 
 def _check(platform: Platform, command: CreatePlan) -> list[tuple[NewPrice, BillingModel]]:
     problems = Problems()
-    problems.check_key(command.code, "code")
+    problems.check_code(command.code, "code")
     problems.check_text(command.name, "name")
     check_currency(problems, command.currency)
     problems.check(1 <= len(command.prices) <= MAX_PRICES, f"needs 1 to {MAX_PRICES} prices", "prices")
@@ -140,13 +140,15 @@ def _check_quotas(problems: Problems, command: CreatePlan, models: Sequence[tupl
             problems.check(0 <= quota.units < 2**63, "is a number of units, zero or more", *path, "units")
         elif len(models) == len(command.prices):
             allowed = _allowance(quota.meter, models)
-            problems.check(allowed is not None, "is needed: no price of this meter has an allowance", *path, "units")
+            why = "is needed: no price of this meter has an allowance, whatever the seats"
+            problems.check(allowed is not None, why, *path, "units")
 
 
 def _allowance(meter: str, models: Sequence[tuple[NewPrice, BillingModel]]) -> int | None:
+    """What the first price of the meter that includes units includes; None if it depends on the seats."""
     for new, model in models:
         if new.meter == meter and (allowance := model.allowance(seats=1)) is not None:
-            return int(allowance)
+            return int(allowance) if model.allowance(seats=2) == allowance else None
     return None
 
 

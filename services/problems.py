@@ -7,6 +7,8 @@ from inkmeter.errors import InvalidInput, Problem
 from inkmeter.usage import METERS
 
 _EMAIL: Final = re.compile(r"[^@\s<>,;\x00-\x1f]{1,64}@[^@\s<>,;\x00-\x1f]{1,190}")
+_CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+MAX_CODE: Final = 100
 MAX_KEY: Final = 200
 MAX_NAME: Final = 200
 
@@ -38,7 +40,12 @@ class Problems:
         return self.check_text(key, *path, longest=MAX_KEY)
 
     def check_email(self, email: str, *path: str) -> bool:
-        return self.check(bool(_EMAIL.fullmatch(email)), "is not an e-mail address", *path)
+        return self.check(bool(_EMAIL.fullmatch(email)) and email.isprintable(), "is not an e-mail address", *path)
+
+    def check_code(self, code: str, *path: str) -> bool:
+        """A name for programs: it goes into keys and headers of other services, which take ASCII alone."""
+        rule = f"needs 1 to {MAX_CODE} letters, digits, dots, hyphens or underscores"
+        return self.check(bool(_CODE.fullmatch(code)), rule, *path)
 
     def check_meter(self, meter: str, *path: str) -> bool:
         return self.check(meter in METERS, f"no such meter; there are {', '.join(sorted(METERS))}", *path)

@@ -7,6 +7,7 @@ from services import plans, subscriptions
 from services.decisions import Decision, check_may_sign, decide
 from services.platform import Platform
 from services.problems import Problems
+from services.rating import SEATS
 from storage.plans import Quota
 from storage.subscriptions import Period
 from storage.tenants import Tenant
@@ -41,7 +42,7 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     subscription = await subscriptions.require_subscription(tenant.id)
     terms = await plans.load_terms(platform, subscription.plan_id)
     period = await subscriptions.current_period(platform, subscription, terms.plan)
-    counters = await read_counters(tenant.id, period.starts_at)
+    counters = {**await read_counters(tenant.id, period.starts_at), SEATS: Counter(used=subscription.seats)}
     decision, refusal = None, None
     try:
         check_may_sign(tenant.state, tenant.grace_until, platform.clock.now())

@@ -60,13 +60,17 @@ def rate_meter(
 def marginal_price(
     terms: PlanTerms, before: Mapping[str, int], units: Mapping[str, int], seats: int, period: BillingPeriod
 ) -> Money:
-    """What these units cost on top of those before, under all prices of their meters: exact to the cent."""
+    """What these units cost on top of those before, under all prices that they touch: exact to the cent.
+
+    More seats touch every price, since any may depend on them.
+    """
     currency = terms.plan.currency
     after = {meter: before.get(meter, 0) + units.get(meter, 0) for meter in {*before, *units}}
+    more_seats = units.get(SEATS, 0)
     total = Money.zero(currency)
     for entry, model in terms.prices:
-        if entry.meter in units:
-            with_units = rate_meter(model, entry.meter, after, seats, period, currency)
+        if entry.meter in units or more_seats:
+            with_units = rate_meter(model, entry.meter, after, seats + more_seats, period, currency)
             without = rate_meter(model, entry.meter, before, seats, period, currency)
             total += Money.sum((line.total for line in with_units), currency)
             total -= Money.sum((line.total for line in without), currency)

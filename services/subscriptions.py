@@ -10,9 +10,11 @@ from inkmeter.periods import Anchor, load_zone
 from services import jobs, plans
 from services.platform import Platform
 from services.problems import Problems
+from services.rating import SEATS
+from services.terms import PlanTerms
 from storage.database import insert_new, transaction
 from storage.jobs import Job
-from storage.plans import Plan
+from storage.plans import LimitPolicy, Plan
 from storage.subscriptions import Period as Period
 from storage.subscriptions import PeriodState as PeriodState
 from storage.subscriptions import Subscription as Subscription
@@ -43,7 +45,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     """
     terms = await plans.load_terms(platform, command.plan_id)
     now = platform.clock.now()
-    anchor = _anchor(command, terms.plan, now)
+    anchor = _anchor(command, terms, now)
     _check_tenant(command.tenant, terms.plan)
     subscription = Subscription(
         tenant_id=command.tenant.id,
@@ -67,11 +69,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
                 payload={"cycle_anchor_at": anchor.period_at(now).end.isoformat()},
             )
     running = await running_subscription(command.tenant.id)
-    if running is None or (running.plan_id, running.seats, running.zone) != (
-        terms.plan.id,
-        command.seats,
-        command.zone,
-    ):
+    if running is None or not _is_same(running, command):
         raise Conflict("the tenant has a running subscription with other terms", path=("tenantId",))
     if running.stripe_subscription_id is None:
         await jobs.run_now(platform, command.tenant.id, MIRROR, str(running.id), mirror_subscription)
@@ -79,8 +77,22 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     return running
 
 
-def _anchor(command: SubscribeTenant, plan: Plan, now: datetime) -> Anchor:
+def _is_same(running: Subscription, command: SubscribeTenant) -> bool:
+    """Whether the subscription has these terms; without an anchor any will do, as "today" was another day then."""
+    anchor_on = command.anchor_on or running.anchor_day
+    return (running.plan_id, running.seats, running.zone, running.anchor_day) == (
+        command.plan_id,
+        command.seats,
+        command.zone,
+        anchor_on,
+    )
+
+
+def _anchor(command: SubscribeTenant, terms: PlanTerms, now: datetime) -> Anchor:
     problems = Problems()
+    quota = terms.quotas.get(SEATS)
+    if quota is not None and quota.policy is LimitPolicy.HARD:
+        problems.check(command.seats <= quota.units, f"the plan allows {quota.units}", "seats")
     problems.check(0 <= command.seats <= MAX_SEATS, f"0 to {MAX_SEATS} seats", "seats")
     try:
         today = now.astimezone(load_zone(command.zone)).date()
@@ -90,7 +102,7 @@ def _anchor(command: SubscribeTenant, plan: Plan, now: datetime) -> Anchor:
     anchor_on = command.anchor_on or today
     problems.check(anchor_on <= today and anchor_on.year >= 2000, "is a day from 2000 to today", "anchorOn")
     problems.refuse()
-    return Anchor(anchor_on, command.zone, plan.interval)
+    return Anchor(anchor_on, command.zone, terms.plan.interval)
 
 
 def _check_tenant(tenant: Tenant, plan: Plan) -> None:

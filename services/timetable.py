@@ -5,7 +5,7 @@ import contextlib
 import logging
 from typing import Final
 
-from services import closing, invoices, jobs, settling, subscriptions, tenants, webhooks
+from services import closing, invoices, jobs, settling, signing, subscriptions, tenants, webhooks
 from services.platform import Platform
 
 log = logging.getLogger("inkmeter.timetable")
@@ -15,6 +15,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     subscriptions.MIRROR: subscriptions.mirror_subscription,
     subscriptions.CLOSE: closing.close_due_period,
     invoices.PUSH: invoices.push_invoice,
+    invoices.FOLLOW: invoices.follow_payment,
+    signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
 }
 

@@ -4,30 +4,31 @@ Deliveries come late, twice and out of order. So an event only says where to loo
 its effect and the mark on the event are one commit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from inkmeter.errors import InkmeterError
-from inkmeter.events import DocumentCompleted
-from integrations.protocols import SignNowDocument
-from services import invoices, jobs, subscriptions, usage
+from inkmeter.errors import InkmeterError, WebhookRejected
+from services import invoices, jobs, signing
 from services.platform import Platform
 from storage.database import insert_new, transaction
-from storage.documents import Document, DocumentState
+from storage.documents import Document
 from storage.jobs import SYSTEM, Job
-from storage.subscriptions import PeriodState
-from storage.tenants import Tenant
-from storage.usage import UsageEvent
 from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
 
 APPLY: Final = "webhook.apply"
 PATIENCE: Final = 3
 """How often a SignNow document that we do not know is looked up again: its upload may be about to be committed."""
 
+MAX_WORD: Final = 500
+"""Characters of an id or a type; theirs have some dozens."""
+
 STRIPE_DRAFTS: Final = ("invoice.created",)
 STRIPE_PAYMENTS: Final = ("invoice.paid", "invoice.payment_failed")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +41,41 @@ class Receipt:
 
 async def receive_stripe(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
     """Verify and store a delivery of Stripe. Raises WebhookRejected; nothing is stored then."""
-    event = platform.verify_stripe(payload, signature)
-    stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload)
+    event = _verified(platform.verify_stripe, payload, signature)
+    stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id)
     return await _store(platform, stored, object_id=event.object_id)
 
 
 async def receive_signnow(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
     """Verify and store a delivery of SignNow. Raises WebhookRejected; nothing is stored then."""
-    callback = platform.verify_signnow(payload, signature)
-    stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, payload)
+    callback = _verified(platform.verify_signnow, payload, signature)
+    stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, payload, callback.document_id)
     return await _store(
         platform, stored, document_id=callback.document_id, occurred_at=callback.occurred_at.isoformat()
     )
 
 
-def _event(platform: Platform, source: WebhookSource, key: str, kind: str, payload: bytes) -> WebhookEvent:
+def _verified(verify: Callable[[bytes, str | None], T], payload: bytes, signature: str | None) -> T:
+    try:
+        return verify(payload, signature)
+    except RecursionError:
+        raise WebhookRejected("the body is nested too deeply") from None
+
+
+def _event(
+    platform: Platform, source: WebhookSource, key: str, kind: str, payload: bytes, about: str | None
+) -> WebhookEvent:
+    try:
+        text = payload.decode()  # JSON may also be UTF-16, which nobody sends
+    except UnicodeDecodeError:
+        raise WebhookRejected("the body is not UTF-8") from None
+    if not all(word.isprintable() and len(word) <= MAX_WORD for word in (key, kind, about or "")):
+        raise WebhookRejected("an id or the type is not printable text, or too long")
     return WebhookEvent(
         source=source,
         key=key,
         type=kind,
-        payload=payload.decode(),  # verified as JSON, which is UTF-8
+        payload=text,
         state=WebhookState.RECEIVED,
         received_at=platform.clock.now(),
     )
@@ -92,12 +108,15 @@ async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> No
     if event.type in STRIPE_DRAFTS and theirs.status == "draft" and await invoices.is_cycle_of_ours(theirs):
         # Stripe would finalize it by its own timer, whether our lines are on it or not.
         await platform.stripe.hold_invoice(theirs.id)
-    note = invoices.attach_draft if event.type in STRIPE_DRAFTS else invoices.note_payment
     async with jobs.completing(job):
-        why_ignored = await note(platform, theirs)
+        if event.type in STRIPE_DRAFTS:
+            events, why_ignored = None, await invoices.attach_draft(platform, theirs)
+        else:
+            events = await invoices.note_payment(platform, theirs)
+            why_ignored = "not an invoice of ours" if events is None else None
         await _mark(platform, event, why_ignored)
-    if event.type in STRIPE_PAYMENTS and why_ignored is None:
-        await invoices.publish_payment(platform, theirs)
+    for heard in events or []:
+        await platform.plugins.publish(heard)
 
 
 async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> None:
@@ -110,47 +129,10 @@ async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> N
         return
     theirs = await platform.signnow.document(document.signnow_document_id)
     occurred_at = datetime.fromisoformat(job.payload["occurred_at"])
+    # Before the delivery is marked as applied: killed in between, the same is noted again, which adds nothing.
+    await signing.note_signing(platform, document, theirs, occurred_at)
     async with jobs.completing(job):
-        is_completed = await _count_signing(platform, document, theirs, occurred_at)
         await _mark(platform, event, None)
-    if is_completed:
-        tenant = await Tenant.get(id=document.tenant_id)
-        await platform.plugins.publish(DocumentCompleted(str(tenant.public_id), platform.clock.now(), str(document.id)))
-
-
-async def _count_signing(
-    platform: Platform, document: Document, theirs: SignNowDocument, occurred_at: datetime
-) -> bool:
-    """Count each signature and the completion once, however often and in whatever order we hear of them."""
-    for invite in (*theirs.field_invites, *theirs.free_form_invites):
-        if invite.status == "fulfilled":
-            await _count(platform, document, "signatures", f"signnow:signed:{invite.id}", occurred_at)
-    if not theirs.is_completed:
-        return False
-    await _count(platform, document, "documents_completed", f"signnow:complete:{theirs.id}", occurred_at)
-    changed = await Document.filter(tenant_id=document.tenant_id, id=document.id, completed_at=None).update(
-        state=DocumentState.COMPLETED, completed_at=occurred_at
-    )
-    return bool(changed)
-
-
-async def _count(platform: Platform, document: Document, meter: str, key: str, occurred_at: datetime) -> None:
-    period = await subscriptions.ensure_period(platform, document.tenant_id, occurred_at)
-    await usage.count_event(
-        UsageEvent(
-            tenant_id=document.tenant_id,
-            idempotency_key=key,
-            meter=meter,
-            quantity=1,
-            occurred_at=occurred_at,
-            recorded_at=platform.clock.now(),
-            is_late=period.state is PeriodState.CLOSED,
-            source="signnow",
-            document_id=document.id,
-            upstream_units=0,
-        ),
-        period.starts_at,
-    )
 
 
 async def _finish(platform: Platform, job: Job, event: WebhookEvent, why_ignored: str) -> None:

@@ -5,6 +5,7 @@ differs: PostgreSQL locks rows, SQLite has one writer at a time and needs no mor
 """
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext, set_global_context
 from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import ConfigurationError as BadUrl
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
@@ -36,7 +38,7 @@ MODEL_MODULES: Final = (
     "storage.usage",
     "storage.webhooks",
 )
-_MIGRATION_LOCK: Final = 0x696E6B6D65746572  # "inkmeter": two processes that start at once migrate one after the other
+_MIGRATION_LOCK: Final = 0x696E6B6D65746572  # "inkmeter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def connection_config(url: str) -> dict[str, Any]:
 
     Raises ConfigurationError for anything else, without repeating a password.
     """
-    scheme = urlsplit(url).scheme
+    scheme, separator, _ = url.partition("://")
     if scheme == "sqlite":
         path = url.removeprefix("sqlite://").removeprefix("/") if url.startswith("sqlite:///") else ""
         if not path:
@@ -63,11 +65,19 @@ def connection_config(url: str) -> dict[str, Any]:
             "credentials": {"file_path": path, "synchronous": "FULL", "busy_timeout": 10_000},
         }
     if scheme in ("postgresql", "postgres"):
-        expanded = expand_db_url("asyncpg" + url.removeprefix(scheme))
+        try:
+            expanded = expand_db_url("asyncpg" + url.removeprefix(scheme))
+        except (BadUrl, ValueError):  # whose messages may repeat the password
+            raise ConfigurationError(
+                "INKMETER_DATABASE_URL: write postgresql://user:password@host:port/database"
+            ) from None
         credentials = {"maxsize": 10, **expanded["credentials"]}
+        if "sslmode" in credentials:  # libpq's word for it, and so what most URLs say
+            credentials["ssl"] = credentials.pop("sslmode")
         return {"engine": "storage.backends.asyncpg", "credentials": credentials}
     raise ConfigurationError(
-        f"INKMETER_DATABASE_URL: {scheme or 'no'} scheme is not known; use sqlite:///file.sqlite3 or postgresql://…"
+        f"INKMETER_DATABASE_URL: {scheme if separator else 'no'} scheme is not known; "
+        "use sqlite:///file.sqlite3 or postgresql://…"
     )
 
 
@@ -84,7 +94,10 @@ async def open_database(url: str, *, migrate: bool = True) -> AsyncIterator[Data
         "apps": {APP: {"models": list(MODEL_MODULES), "migrations": "storage.migrations"}},
     }
     with context:
-        await context.init(config=config)
+        with _clear_errors(url):
+            if file := sqlite_file(url):
+                sqlite3.connect(file).close()  # aiosqlite's thread outlives the loop if it cannot open the file
+            await context.init(config=config)
         set_global_context(context)  # requests run in tasks that do not inherit ours
         try:
             with _clear_errors(url):
@@ -101,39 +114,40 @@ async def open_database(url: str, *, migrate: bool = True) -> AsyncIterator[Data
 def _clear_errors(url: str) -> Any:
     try:
         yield
-    except (OSError, TimeoutError, BaseORMException, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (
+        OSError,
+        BaseORMException,
+        sqlite3.Error,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        TypeError,  # an option that the driver does not know
+        ValueError,
+    ) as error:
         where = urlsplit(url)
-        name = where.path if where.scheme == "sqlite" else f"{where.hostname}:{where.port or 5432}{where.path}"
-        raise ConfigurationError(f"the {where.scheme} database {name} cannot be used: {error}") from error
+        name = sqlite_file(url) or f"{where.hostname}:{where.port or 5432}{where.path}"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigurationError(f"the {where.scheme} database {name} cannot be used: {reason}") from error
 
 
 async def migrate_database() -> list[str]:
-    """Apply the migrations that are missing, and answer their names."""
-    client = get_connection("default")
+    """Apply the migrations that are missing, and answer their names; all or none of them are applied.
+
+    Processes that start at once migrate one after the other.
+    """
     applied: list[str] = []
 
     def note(event: str, _app: str, name: str) -> None:
         if event == "apply_done":
             applied.append(name)
 
-    executor = MigrationExecutor(client, {APP: {"models": list(MODEL_MODULES), "migrations": "storage.migrations"}})
-    async with _migration_turn(client):
+    async with transaction() as client:
+        if client.capabilities.dialect == "postgres":
+            await client.execute_query("SELECT pg_advisory_xact_lock($1)", [_MIGRATION_LOCK])
+        executor = MigrationExecutor(client, {APP: {"models": list(MODEL_MODULES), "migrations": "storage.migrations"}})
+        # Its list of what is applied comes first: asked for too late, it would break PostgreSQL's transaction.
+        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
         await executor.migrate(progress=note)
     return applied
-
-
-@contextlib.asynccontextmanager
-async def _migration_turn(client: BaseDBAsyncClient) -> AsyncIterator[None]:
-    if client.capabilities.dialect != "postgres":
-        yield  # SQLite's own write lock, and tables made only where they are missing
-        return
-    pool = client._pool
-    async with pool.acquire() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
-        try:
-            yield
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
 
 
 def transaction() -> Any:

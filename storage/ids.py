@@ -10,3 +10,15 @@ def new_id() -> UUID:
     random = secrets.randbits(74)
     value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
     return UUID(int=value)
+
+
+def new_ids(count: int) -> list[str]:
+    """Many fresh UUIDv7 of one millisecond, as text: in a batch, an object for each would cost more than its row."""
+    stamp = f"{time.time_ns() // 1_000_000:012x}"
+    random = secrets.token_hex(10 * count)
+    ids = []
+    for start in range(0, 20 * count, 20):
+        part = random[start : start + 20]
+        variant = "89ab"[int(part[3], 16) & 3]
+        ids.append(f"{stamp[:8]}-{stamp[8:]}-7{part[:3]}-{variant}{part[4:7]}-{part[7:19]}")
+    return ids

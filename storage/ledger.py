@@ -116,7 +116,7 @@ Plan = Callable[[Known], Writes]
 
 
 class Conflicted(Exception):
-    """Another process wrote one of the batch's keys meanwhile. Nothing was written; plan again."""
+    """One of the batch's keys is taken, or another process was in the way. Nothing was written; plan again."""
 
 
 class LedgerStore(Protocol):

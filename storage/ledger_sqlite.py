@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from storage import ledger_tables as tables
-from storage.ledger import Known, Plan, Wanted, Writes
+from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
+
+_TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
 class SqliteLedger:
-    """A connection and a thread of its own, so that a batch is one hop; one per statement would cost more than the rest."""
+    """A connection and a thread of its own: a batch is one hop; one per statement would cost more than the rest."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -43,6 +45,11 @@ class SqliteLedger:
         try:
             self._write(connection, plan(self._know(connection, wanted)))
             connection.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            connection.execute("ROLLBACK")
+            if error.sqlite_errorcode not in _TAKEN:
+                raise
+            raise Conflicted from error
         except BaseException:
             connection.execute("ROLLBACK")
             raise

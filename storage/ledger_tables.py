@@ -86,6 +86,7 @@ def read_known(
     events: Iterable[Sequence[Any]],
     invited: Iterable[Sequence[Any]],
 ) -> Known:
+    """Make values of the rows that the ledger's queries answer, each in the order of its query's columns."""
     known = Known()
     for tenant_id, public_id, state, grace, plan, seats, anchor, zone, started in accounts:
         known.accounts[tenant_id] = Account(
@@ -108,6 +109,8 @@ def read_known(
 
 
 def operation_row(operation: StoredOperation) -> tuple[Any, ...]:
+    """An operation's values in the order of `OPERATION`, as both databases take them."""
+
     def text(value: Any) -> str | None:
         return orjson.dumps(value).decode() if value is not None else None
 

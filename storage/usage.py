@@ -9,7 +9,7 @@ from tortoise.fields import BigIntField, BooleanField, TextField, UUIDField
 from tortoise.models import Model
 
 from inkmeter.periods import BillingPeriod
-from storage.database import lock, row, rows
+from storage.database import rows
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
@@ -49,42 +49,6 @@ async def read_counters(tenant_id: int, period_starts_at: datetime) -> dict[str,
         to_micros(period_starts_at),
     )
     return {entry["meter"]: Counter(entry["used"], entry["reserved"]) for entry in found}
-
-
-async def lock_counter(tenant_id: int, period_starts_at: datetime, meter: str) -> Counter:
-    """The counter's latest values, kept from changing until the transaction ends. Lock several in sorted order."""
-    key = (tenant_id, to_micros(period_starts_at), meter)
-    await rows(
-        "INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, ?, ?) "
-        "ON CONFLICT (tenant_id, period_starts_at, meter) DO NOTHING",
-        *key,
-    )
-    sql = "SELECT used, reserved FROM usage_counter WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?"
-    found = await row(sql + lock(), *key)
-    assert found is not None  # noqa: S101 - inserted above, and counters are never deleted
-    return Counter(found["used"], found["reserved"])
-
-
-async def add_to_counter(
-    tenant_id: int, period_starts_at: datetime, meter: str, *, used: int = 0, reserved: int = 0
-) -> None:
-    """Change a counter by so much; the row is made where it is missing."""
-    await rows(
-        "INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, ?, ?) "
-        "ON CONFLICT (tenant_id, period_starts_at, meter) DO NOTHING",
-        tenant_id,
-        to_micros(period_starts_at),
-        meter,
-    )
-    await rows(
-        "UPDATE usage_counter SET used = used + ?, reserved = reserved + ? "
-        "WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?",
-        used,
-        reserved,
-        tenant_id,
-        to_micros(period_starts_at),
-        meter,
-    )
 
 
 async def sum_events(tenant_id: int, period: BillingPeriod) -> dict[str, int]:

@@ -113,15 +113,25 @@ class StripeGateway:
         self, *, key: str, product_id: str, currency: str, interval: str, lookup_key: str
     ) -> str:
         """Raises PaymentRefused when the lookup key stands for another price."""
-        found = await _all(self._v1.prices.list_async(params={"lookup_keys": [lookup_key], "limit": 1}))
-        if found:
-            terms = (found[0]["product"], found[0]["currency"], found[0]["unit_amount"], _interval(found[0]))
-            if terms != (product_id, currency.lower(), 0, interval):
-                raise PaymentRefused(
-                    f"Stripe's price {found[0]['id']} has the lookup key {lookup_key!r} but other terms",
-                    upstream_code="lookup_key_taken",
-                )
-            return str(found[0]["id"])
+        found = await self._prices(lookup_key)
+        if not found:
+            try:
+                return await self._create_base_price(key, product_id, currency, interval, lookup_key)
+            except RememberedFailure:
+                if not (found := await self._prices(lookup_key)):
+                    return await self._create_base_price(f"{key}:again", product_id, currency, interval, lookup_key)
+        terms = (found[0]["product"], found[0]["currency"], found[0]["unit_amount"], _interval(found[0]))
+        if terms != (product_id, currency.lower(), 0, interval):
+            raise PaymentRefused(
+                f"Stripe's price {found[0]['id']} has the lookup key {lookup_key!r} but other terms",
+                upstream_code="lookup_key_taken",
+            )
+        return str(found[0]["id"])
+
+    async def _prices(self, lookup_key: str) -> list[Json]:
+        return await _all(self._v1.prices.list_async(params={"lookup_keys": [lookup_key], "limit": 1}))
+
+    async def _create_base_price(self, key: str, product_id: str, currency: str, interval: str, lookup_key: str) -> str:
         price = await _one(
             self._v1.prices.create_async(
                 params={
@@ -133,7 +143,7 @@ class StripeGateway:
                         "usage_type": "licensed",
                     },
                     "lookup_key": lookup_key,
-                    "metadata": {KEY: key},
+                    "metadata": {KEY: key.removesuffix(":again")},
                 },
                 options={"idempotency_key": key},
             )

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from tortoise.backends.base.client import NestedTransactionContext
 from tortoise.exceptions import TransactionManagementError
 
 T = TypeVar("T")
@@ -50,9 +51,9 @@ class OwnedTransaction:
 
     def _in_transaction(self) -> Any:
         self._check_owner()
-        nested = super()._in_transaction()  # type: ignore[misc]
-        nested.client.owner = self.owner
-        return nested
+        nested: Any = type(self)(self)  # type: ignore[call-arg]
+        nested.owner = self.owner
+        return NestedTransactionContext(nested)
 
     def _check_owner(self) -> None:
         if self._finalized or (self.owner is not None and asyncio.current_task() is not self.owner):

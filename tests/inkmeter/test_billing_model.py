@@ -65,6 +65,33 @@ def test_units_are_a_whole_number(value: object) -> None:
     assert list(problems({"unitPrice": "1", "free": value})) == ["free"]
 
 
+class Loose(PerUnit):
+    """A partner's model whose own fields would take floats."""
+
+    code = "test-loose"
+    factor: Decimal = Decimal(1)
+    """A factor."""
+    table: tuple[dict[str, Decimal], ...] = ()
+    """More factors."""
+
+
+@pytest.mark.parametrize(
+    ("config", "paths"),
+    [
+        ({"unitPrice": "1", "factor": 1.5}, ["factor"]),
+        ({"unitPrice": "1", "factor": float("nan")}, ["factor"]),
+        ({"unitPrice": "1", "table": [{"a": "1"}, {"b": 2.0, "c": 3}]}, ["table.1.b"]),
+        ({"unitPrice": 0.5, "factor": 1.0, "free": -1, "other": {"x": [0.1]}}, None),
+    ],
+)
+def test_floats_are_refused_in_fields_that_would_take_them(config: dict[str, Any], paths: list[str] | None) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        Loose.configure(config)
+    found = [".".join(problem.path) for problem in refused.value.problems]
+    assert found == (paths or ["unitPrice", "factor", "other.x.0", "free", "other"])
+    assert Loose.configure({"unitPrice": "1", "factor": "1.5"}).factor == Decimal("1.5")
+
+
 def test_every_wrong_path_is_named() -> None:
     found = problems({"unitPrice": 0.1, "free": -1, "leest": "1"})
     assert found.keys() == {"unitPrice", "free", "leest"}

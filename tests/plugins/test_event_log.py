@@ -14,7 +14,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 async def test_an_event_is_one_line_of_json(caplog: pytest.LogCaptureFixture) -> None:
     plugins = load_plugins()
     with caplog.at_level(logging.INFO, "inkmeter.events"):
-        await plugins.publish(UsageRecorded("t-1", NOON, "downloads", 2, "key-1"))
+        await plugins.publish(UsageRecorded("t-1", NOON, "downloads", 2, 1))
         await plugins.publish(InvoicePaid("t-1", NOON, "i-1", Money(1250, "USD")))
     assert [json.loads(record.getMessage()) for record in caplog.records if record.name == "inkmeter.events"] == [
         {
@@ -23,7 +23,7 @@ async def test_an_event_is_one_line_of_json(caplog: pytest.LogCaptureFixture) ->
             "occurred_at": "2026-01-01T12:00:00+00:00",
             "meter": "downloads",
             "quantity": 2,
-            "idempotency_key": "key-1",
+            "events": 1,
         },
         {
             "event": "InvoicePaid",
@@ -37,5 +37,5 @@ async def test_an_event_is_one_line_of_json(caplog: pytest.LogCaptureFixture) ->
 
 async def test_it_is_silent_below_info(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "inkmeter.events"):
-        await load_plugins().publish(UsageRecorded("t-1", NOON, "downloads", 2, "key-1"))
+        await load_plugins().publish(UsageRecorded("t-1", NOON, "downloads", 2, 1))
     assert not caplog.records

@@ -206,27 +206,12 @@ def test_a_configuration_comes_as_variable_and_as_literal() -> None:
     assert SCHEMA.execute_sync(mixed, variable_values={"price": "1.5"}).data == {"config": {"unitPrice": "1.5"}}
 
 
-@pytest.mark.parametrize(
-    ("value", "path"),
-    [
-        ({"unitPrice": 0.5}, "unitPrice"),
-        ({"unitPrice": 1.0}, "unitPrice"),
-        ({"included": 5, "tiers": [{"unitPrice": "1"}, {"unitPrice": 0.1}]}, "tiers.1.unitPrice"),
-    ],
-)
-def test_floats_in_a_configuration_are_refused_with_their_path(value: dict[str, Any], path: str) -> None:
-    message = refusal("config", value)
-    assert f"{path}: a float is not exact" in message
-
-
-def test_floats_in_a_literal_are_refused_with_their_path() -> None:
-    result = SCHEMA.execute_sync("{ config(value: {tiers: [{unitPrice: 0.1}]}) }")
-    assert result.errors is not None
-    assert "tiers.0.unitPrice: a float is not exact" in result.errors[0].message
-    inside = "query($config: JSON!) { config(value: $config) }"
-    result = SCHEMA.execute_sync(inside, variable_values={"config": {"unitPrice": 1.5}})
-    assert result.errors is not None
-    assert "unitPrice: a float is not exact" in result.errors[0].message
+def test_floats_in_a_configuration_are_left_to_the_billing_model() -> None:
+    """It names them by their path in `userErrors`, beside everything else that is wrong."""
+    value = {"unitPrice": 0.5, "tiers": [{"unitPrice": 0.1}]}
+    assert answer("config", value) == value
+    result = SCHEMA.execute_sync("{ config(value: {unitPrice: 0.5, tiers: [{unitPrice: 0.1}]}) }")
+    assert result.data == {"config": value}
 
 
 def test_the_schema_has_no_float() -> None:

@@ -1,0 +1,148 @@
+"""What may be written to the ledger: commands, their answers, and what must be known to decide them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+from inkmeter.errors import SignNowRefused
+from storage.fields import to_micros
+from storage.ledger import Wanted
+from storage.operations import OperationKind
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a caller wants SignNow to do, and the most units of each meter that it can take."""
+
+    kind: OperationKind
+    idempotency_key: str
+    request: Mapping[str, Any]
+    units: Mapping[str, int]
+    document_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """T1 of an operation. Answered with (the operation, whether it is new)."""
+
+    tenant_id: int
+    intent: Intent
+    request_hash: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The document that an upload has made."""
+
+    name: str
+    signnow_document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """T2, yes. Answered with the tenant's public id, None if there is nothing left to commit.
+
+    `used` and `upstream_units` are by meter; `uploaded` and `is_sent` are what becomes of the document.
+    """
+
+    tenant_id: int
+    operation_id: UUID
+    idempotency_key: str
+    created_at: datetime
+    now: datetime
+    used: Mapping[str, int]
+    upstream_units: Mapping[str, int] = field(default_factory=dict)
+    uploaded: Uploaded | None = None
+    is_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """T2, no. With a refusal the operation is FAILED and keeps it; without one it is undone, as if never asked."""
+
+    tenant_id: int
+    operation_id: UUID
+    idempotency_key: str
+    created_at: datetime
+    now: datetime
+    refusal: SignNowRefused | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact to be counted, checked before."""
+
+    meter: str
+    quantity: int
+    idempotency_key: str
+    occurred_at: datetime
+    is_moment_given: bool = True
+    """False if the sender left the moment to us: then it does not tell two facts apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Count facts. Answered with one result for each: True for new, False for known, or why not."""
+
+    tenant_id: int
+    facts: Sequence[Fact]
+    now: datetime
+    source: str = "api"
+    document_id: UUID | None = None
+
+
+Command = Reserve | Commit | Release | Record
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsTerms:
+    """The answer to a command that cannot be planned before this plan is loaded."""
+
+    plan_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPeriod:
+    """The answer to a command that cannot be planned before the tenant has a billing period at that moment."""
+
+    tenant_id: int
+    moment: datetime
+
+
+class Missing(Exception):
+    """Something must be fetched first."""
+
+    def __init__(self, need: NeedsTerms | NeedsPeriod) -> None:
+        super().__init__(need)
+        self.need = need
+
+
+def wanted(commands: Sequence[Command], *, with_events: bool = True) -> Wanted:
+    """What `plan` must know for these commands.
+
+    Without the events' keys every fact is taken for new, which nearly all are; the unique key tells if one was not.
+    """
+    want = Wanted()
+    for command in commands:
+        match command:
+            case Reserve(tenant_id, intent, _, now):
+                want.at(tenant_id, to_micros(now))
+                want.operations.append((tenant_id, intent.idempotency_key))
+                if intent.kind is OperationKind.INVITE:
+                    want.invited.append((tenant_id, intent.document_id))
+            case Commit() | Release():
+                # The period of its reservation, so that a "yes" and a "no" of two processes wait for each other.
+                want.at(command.tenant_id, to_micros(command.created_at))
+                want.operations.append((command.tenant_id, command.idempotency_key))
+            case Record():
+                moments = {to_micros(fact.occurred_at) for fact in command.facts}
+                want.at(command.tenant_id, min(moments))
+                want.at(command.tenant_id, max(moments))
+                if with_events:
+                    want.events += ((command.tenant_id, fact.idempotency_key) for fact in command.facts)
+            case unreachable:
+                assert_never(unreachable)
+    return want

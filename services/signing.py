@@ -1,0 +1,68 @@
+"""Signing: what SignNow says has become of a document, counted once however often and however we hear of it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from inkmeter.errors import Refused, SignNowRefused
+from inkmeter.events import DocumentCompleted
+from integrations.protocols import SignNowDocument
+from services import jobs, operations
+from services.commands import Fact, Record
+from services.platform import Platform
+from storage.documents import Document, DocumentState
+from storage.jobs import Job
+from storage.tenants import Tenant
+
+FOLLOW: Final = "document.follow"
+FOLLOW_EVERY: Final = timedelta(days=1)
+"""How often SignNow is asked about a document that is out, at first; ever more seldom as it grows older. Callbacks are
+faster; one that was lost is made up for."""
+FOLLOW_FOR: Final = timedelta(days=180)
+"""How long a document is followed; after that its callbacks still count."""
+
+
+async def note_signing(platform: Platform, document: Document, theirs: SignNowDocument, occurred_at: datetime) -> None:
+    """Count each signature and the completion, and mark the document. Doing it again adds nothing."""
+    facts = [
+        Fact("signatures", 1, f"signnow:signed:{invite.id}", occurred_at, is_moment_given=False)
+        for invite in (*theirs.field_invites, *theirs.free_form_invites)
+        if invite.status == "fulfilled"
+    ]
+    if theirs.is_completed:
+        key = f"signnow:complete:{theirs.id}"
+        facts.append(Fact("documents_completed", 1, key, occurred_at, is_moment_given=False))
+    if facts:
+        command = Record(document.tenant_id, facts, platform.clock.now(), "signnow", document.id)
+        for answer in await operations.submit(platform, command):
+            if isinstance(answer, Refused):
+                raise answer
+    if theirs.is_completed:
+        await _complete(platform, document, occurred_at)
+
+
+async def _complete(platform: Platform, document: Document, occurred_at: datetime) -> None:
+    changed = await Document.filter(tenant_id=document.tenant_id, id=document.id, completed_at=None).update(
+        state=DocumentState.COMPLETED, completed_at=occurred_at
+    )
+    if changed:
+        tenant = await Tenant.get(id=document.tenant_id)
+        await platform.plugins.publish(DocumentCompleted(str(tenant.public_id), platform.clock.now(), str(document.id)))
+
+
+async def follow_document(platform: Platform, job: Job) -> None:
+    """The job: look at a document that was sent until everybody has signed, in case a callback was lost."""
+    document = await Document.get(tenant_id=job.tenant_id, id=job.dedup)
+    now = platform.clock.now()
+    age = now - job.created_at
+    if document.completed_at is None and age < FOLLOW_FOR:
+        try:
+            theirs = await platform.signnow.document(document.signnow_document_id)
+        except SignNowRefused:
+            theirs = None  # it is gone there: nobody will sign it
+        if theirs is not None:
+            # SignNow does not say when they signed: it counts when we learn of it, in a period that is open.
+            await note_signing(platform, document, theirs, now)
+            if not theirs.is_completed:
+                raise jobs.NotYet("not everybody has signed", max(FOLLOW_EVERY, age / 4))
+    async with jobs.completing(job):
+        pass

@@ -1,0 +1,43 @@
+"""Where another process finds the database and the sandboxes, and what time it is there."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx
+from pydantic import SecretStr
+
+from inkmeter.clock import FrozenClock
+from integrations.signnow.sandbox.accounts import SandboxAccount
+from server.settings import Settings
+from server.wiring import open_platform
+from services.platform import Platform
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """All that a process must be told; it can be sent to one."""
+
+    database_url: str
+    now: datetime
+    signnow_url: str = NOWHERE
+    stripe_url: str = NOWHERE
+
+    @contextlib.asynccontextmanager
+    async def platform(self) -> AsyncIterator[Platform]:
+        """Inkmeter in this process, at that time."""
+        settings = Settings.load(
+            database_url=self.database_url,
+            signnow_api_base=self.signnow_url,
+            signnow_api_key=SecretStr(SandboxAccount().api_key),
+            stripe_api_base=self.stripe_url,
+            stripe_api_key=SecretStr("sk_test_inkmeter"),
+        )
+        async with (
+            httpx.AsyncClient(verify=False, timeout=30) as http,  # noqa: S501 - plain HTTP: certificates would only cost time
+            open_platform(settings, clock=FrozenClock(self.now), signnow_http=http, stripe_http=http) as platform,
+        ):
+            yield platform

@@ -1,0 +1,67 @@
+"""What processes do that race for the units of one tenant."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from inkmeter.errors import OutcomeUnknown, QuotaExceeded
+from services import operations
+from services.commands import Intent
+from services.operations import Operation, OperationKind
+from services.platform import Platform
+from services.tenants import Tenant
+from storage.ids import new_id
+from tests.crash.places import Place
+
+
+async def reserve(platform: Platform, tenant: Tenant, key: str, units: int) -> Operation:
+    intent = Intent(OperationKind.UPLOAD, key, {}, {"documents_created": units, "api_calls": 1}, new_id())
+    operation, _ = await operations.reserve(platform, tenant, intent)
+    return operation
+
+
+def verdict(refusal: QuotaExceeded | OutcomeUnknown) -> str:
+    """Whether a refusal was right."""
+    match refusal:
+        case OutcomeUnknown():
+            return "known"
+        case QuotaExceeded(used=used, requested=requested, limit=limit) if used + requested > limit:
+            return "refused"
+    return f"refused while units were free: {refusal}"
+
+
+async def reserve_here(platform: Platform, tenant: Tenant, wanted: Sequence[tuple[str, int]]) -> list[str]:
+    """Reserve units under each key, all at once. Answers "granted", "known" or "refused" for each."""
+
+    async def answer(key: str, units: int) -> str:
+        try:
+            await reserve(platform, tenant, key, units)
+        except (QuotaExceeded, OutcomeUnknown) as refusal:
+            return verdict(refusal)
+        return "granted"
+
+    return await asyncio.gather(*(answer(key, units) for key, units in wanted))
+
+
+async def reserve_all(place: Place, tenant_id: int, wanted: Sequence[tuple[str, int]]) -> list[str]:
+    """`reserve_here`, in another process."""
+    async with place.platform() as platform:
+        return await reserve_here(platform, await Tenant.get(id=tenant_id), wanted)
+
+
+async def take_and_give_back(place: Place, tenant_id: int, tasks: int, times: int) -> list[str]:
+    """Tasks that reserve one unit and release it again, many times; what became of each."""
+    async with place.platform() as platform:
+        tenant = await Tenant.get(id=tenant_id)
+
+        async def take_turns(task: int) -> str:
+            for turn in range(times):
+                try:
+                    operation = await reserve(platform, tenant, f"{os.getpid()}-{task}-{turn}", 1)
+                except QuotaExceeded as refusal:
+                    return verdict(refusal)
+                give_back = operations.undo if turn % 2 else operations.give_up
+                await give_back(platform, operation)
+            return "granted"
+
+        return await asyncio.gather(*(take_turns(task) for task in range(tasks)))

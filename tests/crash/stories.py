@@ -1,0 +1,87 @@
+"""What the victims do, and how those who come after them go on: the same calls with the same keys."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from inkmeter.errors import OutcomeUnknown, SignNowRefused
+from integrations.protocols import Signer
+from server.demo.pdf import contract
+from services import closing, documents, invites, invoices, jobs, timetable
+from services.documents import UploadDocument
+from services.invites import SendInvite
+from services.platform import Platform
+from services.tenants import Tenant
+from tests.bookkeeping import sign_up
+from tests.crash.killing import Killer
+from tests.crash.places import Place
+
+T = TypeVar("T")
+Story = Callable[[Platform, str], Awaitable[None]]
+
+
+async def provision(platform: Platform, reference: str) -> None:
+    """A tenant with its Stripe customer, its SignNow folder, a plan and a subscription."""
+    await sign_up(platform, reference)
+
+
+async def sign(platform: Platform, reference: str) -> None:
+    """Upload a document, send it, download it."""
+    tenant = await Tenant.get(external_reference=reference)
+
+    async def upload(key: str) -> documents.Document:
+        return (await documents.upload_document(platform, UploadDocument(tenant, "Lease", contract("Lease"), key)))[0]
+
+    document = await _insist(upload, "upload")
+
+    async def invite(key: str) -> None:
+        await invites.send_invite(
+            platform, SendInvite(tenant, document.id, [Signer("ann@x.test", "Signer 1")], idempotency_key=key)
+        )
+
+    await _insist(invite, "invite")
+
+    async def download(key: str) -> None:
+        await documents.download_signed(platform, tenant, document.id, key)
+
+    await _insist(download, "download")
+
+
+async def _insist(call: Callable[[str], Awaitable[T]], key: str) -> T:
+    """Call again with the same key; if SignNow never had the first call, with another."""
+    try:
+        return await call(key)
+    except SignNowRefused as refusal:
+        if "never received" not in refusal.message:
+            raise
+        return await call(f"{key}-again")
+
+
+async def close(platform: Platform, reference: str) -> None:
+    """Close the period that is over, and push its invoice to Stripe."""
+    tenant = await Tenant.get(external_reference=reference)
+    invoice = await closing.close_period(platform, tenant)
+    await jobs.run_now(platform, tenant.id, invoices.PUSH, str(invoice.id), invoices.push_invoice)
+
+
+async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:
+    """Tell a story in a process that is killed before one of its steps."""
+    killer = Killer(killed_before, note)
+    killer.watch()
+    async with place.platform() as platform:
+        killer.is_armed = True
+        await story(platform, reference)
+        killer.is_armed = False
+
+
+async def go_on(place: Place, story: Story, references: list[str], is_hasty: bool) -> None:
+    """Another process, later: a worker does what is due, and everybody repeats their calls; the hasty before it."""
+    async with place.platform() as platform:
+        if is_hasty:
+            for reference in references:
+                with contextlib.suppress(OutcomeUnknown):
+                    await story(platform, reference)
+        await timetable.run_due_work(platform)
+        for reference in references:
+            await story(platform, reference)

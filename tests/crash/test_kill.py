@@ -1,0 +1,104 @@
+"""kill -9 anywhere, and another process goes on: in the end every book says that everything happened once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services import usage
+from services.tenants import Tenant, TenantState
+from services.usage import NewEvent
+from storage.invoices import Invoice, InvoiceState, LineItem
+from storage.jobs import LEASE
+from storage.operations import Operation
+from storage.subscriptions import Subscription
+from storage.usage import UsageEvent
+from tests.bookkeeping import sign_up, used_units
+from tests.crash import stories
+from tests.crash.conftest import City
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_provisioning(city: City) -> None:
+    fates = await city.kill_everywhere(stories.provision, prepared=True)
+    assert {
+        "COMMIT",
+        "POST /v1/customers",
+        "UPDATE tenant",
+        "POST /user/folder",
+        "POST /v1/products",
+        "POST /v1/prices",
+        "UPDATE plan",
+        "POST /v1/subscriptions",
+    } <= set(fates.values())
+
+    await city.go_on(stories.provision, list(fates), timedelta(days=2))  # Stripe has forgotten its keys
+    root = (await city.signnow.get("/folder", headers={"authorization": "Bearer sandbox-api-key"})).json()
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        assert tenant.state is TenantState.ACTIVE, fate
+        [folder] = [entry["id"] for entry in root["folders"] if str(tenant.public_id) in entry["name"]]
+        assert folder == tenant.signnow_folder_id, fate
+        theirs = await city.stripe_books(tenant)
+        [subscription] = await Subscription.filter(tenant_id=tenant.id)
+        assert [c["id"] for c in theirs["customer"]] == [tenant.stripe_customer_id], fate
+        assert [s["id"] for s in theirs["subscription"]] == [subscription.stripe_subscription_id], fate
+        [price] = [p for p in theirs["price"] if p["lookup_key"] == f"inkmeter:{subscription.plan_id}:base"]
+        plan = [p for p in theirs["product"] if p["metadata"].get("plan_code") == f"plan-{reference}"]
+        assert [p["id"] for p in plan] == [price["product"]], fate
+
+
+async def test_signing(city: City) -> None:
+    fates = await city.kill_everywhere(stories.sign, prepared=False)
+    assert {
+        "COMMIT",
+        "POST /document",
+        "PUT /document/…",
+        "POST /document/…/invite",
+        "GET /document/…/download",
+    } <= set(fates.values())
+
+    await city.go_on(stories.sign, list(fates), timedelta(minutes=3))
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        theirs, ours = await city.signnow_books(tenant), await used_units(tenant)
+        assert (theirs["uploads"], ours["documents_created"]) == (1, 1), fate
+        assert (theirs["invites_charged"], ours["invites_sent"]) == (1, 1), fate
+        assert ours["downloads"] == 1, fate
+        assert theirs["downloads"] >= 1, fate  # it costs nothing, so that it may happen again
+        events = await UsageEvent.filter(tenant_id=tenant.id)
+        assert sum(event.upstream_units for event in events) == theirs["invites_charged"], fate
+        assert not await Operation.filter(tenant_id=tenant.id, state__in=["RESERVED", "UNKNOWN"]).exists(), fate
+
+
+async def test_closing_and_pushing(city: City) -> None:
+    most = 20
+    for number in range(1, most + 1):
+        tenant = await sign_up(city.platform, f"close-{number}")
+        await usage.record_usage(city.platform, tenant, [NewEvent("invites_sent", 3, "three")])
+    await city.travel_to(datetime(2026, 4, 10, 0, 30, tzinfo=UTC))  # before Stripe finalizes its draft by itself
+    fates = await city.kill_everywhere(stories.close, prepared=True)
+    assert len(fates) <= most
+    assert {
+        "COMMIT",
+        "UPDATE job",
+        "UPDATE invoice",
+        "POST /v1/invoices/in_…",
+        "POST /v1/invoiceitems",
+        "UPDATE line_item",
+        "POST /v1/invoices/in_…/finalize",
+    } <= set(fates.values())
+
+    await city.go_on(stories.close, list(fates), LEASE * 3)
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        [invoice] = await Invoice.filter(tenant_id=tenant.id)
+        assert (invoice.total_minor, invoice.state) == (4900 + 2 * 425, InvoiceState.PUSHED), fate
+        items = await LineItem.filter(tenant_id=tenant.id).order_by("position")
+        theirs = await city.stripe_books(tenant)
+        [cycle] = theirs["invoice"]
+        assert (cycle["id"], cycle["status"]) == (invoice.stripe_invoice_id, "paid"), fate
+        assert cycle["total"] == cycle["amount_paid"] == invoice.total_minor, fate
+        billed = {item["id"]: item["amount"] for item in theirs["invoiceitem"]}
+        assert billed == {item.stripe_item_id: item.amount_minor for item in items if item.amount_minor}, fate
+        assert await used_units(tenant) == {"invites_sent": 3}, fate

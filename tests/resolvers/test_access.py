@@ -1,0 +1,317 @@
+"""Who may do what: every field of the API, with no key, a wrong key, and the key of another tenant."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from graphql import GraphQLObjectType
+
+from server.asgi import graphql_schema
+from storage.keys import ApiKey
+from tests.services.steps import INVITES, Customer, Json, event, global_id, make_plan, raw_id, sign_up, signnow_books
+from tests.world import Api, World
+
+pytestmark = pytest.mark.anyio
+
+OPERATORS = {"plans", "tenants", "closePeriod", "createPlan", "provisionTenant", "subscribeTenant"}
+"""Fields for the operator's key alone."""
+OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
+"""Fields that ask for no key: the signature says who sent it."""
+PDF = base64.b64encode(World.pdf()).decode()
+
+QUERIES = {
+    "billingModels": "{ billingModels { code } }",
+    "checkQuota": 'query ($tenant: ID) { checkQuota(tenantId: $tenant, meter: "invites_sent") { used } }',
+    "document": "query ($tenant: ID, $doc: ID!) { document(tenantId: $tenant, id: $doc) { name } }",
+    "documents": "query ($tenant: ID) { documents(tenantId: $tenant) { edges { node { name } } } }",
+    "explainPrice": """{ explainPrice(model: "flat", config: {fee: "1"}, quantity: "1", currency: "USD") {
+        total { amount } } }""",
+    "invoice": "query ($invoice: ID!) { invoice(id: $invoice) { state upstream { units } } }",
+    "invoices": "query ($tenant: ID) { invoices(tenantId: $tenant) { edges { node { upstream { units } } } } }",
+    "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
+    "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
+    "plans": "{ plans { edges { node { code } } } }",
+    "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
+    "tenants": "{ tenants { edges { node { name } } } }",
+    "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
+    "viewer": "{ viewer { role tenant { id } } }",
+}
+MUTATIONS = {
+    "closePeriod": "tenantId: $tenant",
+    "createPlan": """code: "c", name: "C", currency: "USD",
+        prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
+    "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
+    "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
+    "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
+    "receiveStripeWebhook": 'payload: "{}", signature: "x"',
+    "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
+        signers: [{email: "ann@x.test", role: "Signer 1"}]""",
+    "subscribeTenant": "tenantId: $tenant, planId: $plan",
+    "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
+}
+VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID"}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A tenant with its key and an id of everything that it has."""
+
+    customer: Customer
+    api: Api
+    ids: dict[str, str]
+
+
+def document_of(field: str) -> str:
+    """The GraphQL document that uses a field."""
+    if field in QUERIES:
+        return QUERIES[field]
+    uses = [name for name in VARIABLES if f"${name}" in MUTATIONS[field]]
+    needed = "".join(f"${name}: ID!, " for name in uses).rstrip(", ")
+    head = f"mutation ({needed})" if needed else "mutation"
+    return f"{head} {{ {field}(input: {{{MUTATIONS[field]}}}) {{ userErrors {{ __typename path }} }} }}"
+
+
+async def use(api: Api, field: str, ids: dict[str, str]) -> Json:
+    """What is answered to a field; variables that it does not need are left out."""
+    text = document_of(field)
+    return await api.post(text, **{name: value for name, value in ids.items() if f"${name}" in text})
+
+
+def codes(answer: Json) -> list[str]:
+    return [error["extensions"]["code"] for error in answer.get("errors", [])]
+
+
+def refusals(answer: Json, field: str) -> list[str]:
+    assert "errors" not in answer, answer
+    return [error["__typename"] for error in answer["data"][field]["userErrors"]]
+
+
+async def owner(world: World, reference: str) -> Owner:
+    customer = await sign_up(world, reference=reference, code=reference)
+    document = await customer.send(1)
+    await customer.record(event("billed", 3))
+    await world.travel_to(datetime(2026, 4, 10, tzinfo=UTC))
+    closed = await customer.close()
+    world.clock.travel_to(datetime(2026, 3, 10, 9, tzinfo=UTC))
+    plans = (await world.operator.ask("{ plans { edges { node { id code } } } }"))["plans"]["edges"]
+    [plan] = [edge["node"]["id"] for edge in plans if edge["node"]["code"] == reference]
+    ids = {
+        "tenant": customer.id,
+        "doc": document,
+        "invoice": closed["invoice"]["id"],
+        "node": closed["invoice"]["id"],
+        "plan": plan,
+    }
+    return Owner(customer, await customer.own_api(), ids)
+
+
+def test_the_lists_above_name_every_field() -> None:
+    schema = graphql_schema()._schema
+    for kind, named in ((schema.query_type, QUERIES), (schema.mutation_type, MUTATIONS)):
+        assert isinstance(kind, GraphQLObjectType)
+        assert sorted(kind.fields) == sorted(named)
+
+
+async def test_without_a_valid_key_every_field_is_closed(world: World) -> None:
+    acme = await owner(world, "acme")
+    revoked = await acme.customer.own_api()
+    newest = await ApiKey.filter(tenant_id=acme.customer.tenant.id).order_by("-id").first()
+    assert newest is not None
+    await ApiKey.filter(id=newest.id).update(revoked_at=world.clock.now())
+    wrong = [None, "", "ink_op_wrong", "ink_op_test ", "ink_op_tes", "ink_tn_' OR 1=1", "x" * 5000]
+    for api in [revoked, *(world.api(key) for key in wrong if key != "ink_op_test ")]:
+        for field in (*QUERIES, *MUTATIONS.keys() - OPEN):
+            answer = await use(api, field, acme.ids)
+            assert codes(answer) == ["UNAUTHENTICATED"], field
+            assert not (answer.get("data") or {}).get(field), field
+    for field in OPEN:
+        assert refusals(await use(world.api(None), field, {}), field) == ["WebhookRejected"]
+    for header in ("Basic aW5rX29wX3Rlc3Q=", "ink_op_test", "Bearer", "Bearer  ", "bearer ink_op_test x"):
+        response = await world.http.post(
+            "/graphql", json={"query": "{ viewer { role } }"}, headers={"authorization": header}
+        )
+        assert codes(response.json()) == ["UNAUTHENTICATED"], header
+
+
+async def test_the_operator_may_use_every_field(world: World) -> None:
+    acme = await owner(world, "acme")
+    for field in (*QUERIES, *MUTATIONS.keys() - OPEN):
+        if field in ("sendInvite", "closePeriod", "subscribeTenant"):
+            continue  # refused for other reasons here: sent before, not over, subscribed before
+        answer = await use(world.operator, field, acme.ids)
+        assert codes(answer) == [], field
+        assert answer["data"][field] is not None, field
+        if field in MUTATIONS:
+            assert refusals(answer, field) == [], field
+    invoice = await use(world.operator, "invoice", acme.ids)
+    assert invoice["data"]["invoice"]["upstream"] == {"units": "1"}
+
+
+async def test_the_operator_names_the_tenant(world: World) -> None:
+    await owner(world, "acme")
+    for field in ("checkQuota", "documents", "invoices", "tenant", "usage"):
+        assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
+
+
+async def test_a_tenants_key_is_not_the_operators(world: World) -> None:
+    acme = await owner(world, "acme")
+    for field in OPERATORS:
+        answer = await use(acme.api, field, acme.ids)
+        if field in QUERIES:
+            assert codes(answer) == ["NOT_PERMITTED"], field
+        else:
+            assert refusals(answer, field) == ["NotPermitted"], field
+    plans = (await use(world.operator, "plans", {}))["data"]["plans"]["edges"]
+    tenants = (await use(world.operator, "tenants", {}))["data"]["tenants"]["edges"]
+    assert (len(plans), len(tenants)) == (1, 1)
+
+
+async def test_a_tenants_key_sees_its_own(world: World) -> None:
+    acme = await owner(world, "acme")
+    for ids in (acme.ids, {name: value for name, value in acme.ids.items() if name != "tenant"}):
+        for field in QUERIES.keys() - OPERATORS:
+            answer = await use(acme.api, field, ids)
+            assert codes(answer) == [], field
+            assert answer["data"][field] is not None, field
+    viewer = (await use(acme.api, "viewer", {}))["data"]["viewer"]
+    assert viewer == {"role": "TENANT", "tenant": {"id": acme.customer.id}}
+    for field, refusal in (
+        ("downloadSigned", []),
+        ("recordUsage", []),
+        ("uploadDocument", []),
+        ("sendInvite", ["Conflict"]),
+    ):
+        assert refusals(await use(acme.api, field, acme.ids), field) == refusal, field
+
+
+async def test_what_the_operator_pays_is_hidden_from_tenants(world: World) -> None:
+    acme = await owner(world, "acme")
+    assert (await use(acme.api, "invoice", acme.ids))["data"]["invoice"]["upstream"] is None
+    assert (await use(acme.api, "node", acme.ids))["data"]["node"]["upstream"] is None
+    edges = (await use(acme.api, "invoices", acme.ids))["data"]["invoices"]["edges"]
+    assert [edge["node"]["upstream"] for edge in edges] == [None]
+
+
+async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
+    acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
+    nobody = {
+        name: global_id(kind, "01940000-0000-7000-8000-000000000000")
+        for name, kind in {"tenant": "Tenant", "doc": "Document", "invoice": "Invoice", "node": "Invoice"}.items()
+    }
+    before = await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id)
+    books = await signnow_books(world)
+    for foreign in (acme.ids, nobody):
+        for field in ("document", "invoice", "node", "tenant"):
+            answer = await use(bolt.api, field, foreign)
+            assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
+        for field in ("checkQuota", "documents", "invoices", "usage"):
+            answer = await use(bolt.api, field, foreign)
+            assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
+        for field in ("downloadSigned", "recordUsage", "sendInvite", "uploadDocument"):
+            answer = await use(bolt.api, field, foreign)
+            assert refusals(answer, field) == ["NotFound"], field
+            assert answer["data"][field]["userErrors"][0]["path"] == ["tenantId"], field
+        own_tenant = {**foreign, "tenant": bolt.customer.id}
+        assert (await use(bolt.api, "document", own_tenant))["data"] == {"document": None}
+        for field in ("downloadSigned", "sendInvite"):
+            answer = await use(bolt.api, field, own_tenant)
+            assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["documentId"]}], field
+    for kind in ("tenant", "doc", "invoice"):
+        assert (await use(bolt.api, "node", {"node": acme.ids[kind]}))["data"] == {"node": None}
+        assert (await use(bolt.api, "node", {"node": bolt.ids[kind]}))["data"]["node"] is not None
+    assert await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id) == before
+    assert await signnow_books(world) == books
+
+
+async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: World) -> None:
+    acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
+    mixed = {**acme.ids, "tenant": bolt.customer.id}
+    assert (await use(world.operator, "document", mixed))["data"] == {"document": None}
+    for field in ("downloadSigned", "sendInvite"):
+        assert refusals(await use(world.operator, field, mixed), field) == ["NotFound"]
+
+
+def malformed(own: str) -> list[Any]:
+    """Ids that are none, or of another kind, or of this one in another spelling."""
+    kind, _, key = base64.b64decode(own).decode().partition(":")
+    spelled = [
+        f"{kind}:{k}" for k in (key.upper(), f"{{{key}}}", f"urn:uuid:{key}", key.replace("-", ""), f" {key}", "")
+    ]
+    spelled += [f"{kind}:\0", f"{kind}:' OR '1'='1", f"{kind.lower()}:{key}", f"Nothing:{key}", f":{key}", "::", key]
+    encoded = [base64.b64encode(text.encode()).decode() for text in spelled]
+    return ["", " ", "x", "=", "🙂", own[:-3], "x" * 10_000, base64.b64encode(b"\xff:\xfe").decode(), *encoded]
+
+
+async def test_malformed_ids_are_refused_in_words(world: World) -> None:
+    acme = await owner(world, "acme")
+    for api in (world.operator, acme.api):
+        for field in (*QUERIES, *MUTATIONS):
+            text = document_of(field)
+            for name in [name for name in VARIABLES if f"${name}" in text]:
+                for wrong in malformed(acme.ids[name]):
+                    answer = await use(api, field, {**acme.ids, name: wrong})
+                    shown = set(codes(answer))
+                    assert shown <= {"BAD_USER_INPUT", "NOT_FOUND", "NOT_PERMITTED"}, (field, name, wrong, answer)
+                    if not shown and field in QUERIES:
+                        assert answer["data"] == {field: None}, (field, name, wrong)
+                    elif not shown:
+                        assert refusals(answer, field) in (["NotFound"], ["NotPermitted"]), (field, name, wrong)
+
+
+async def test_cursors(world: World) -> None:
+    acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
+    for number in range(2, 6):
+        await acme.customer.document(f"up-{number}", f"Lease {number}")
+    page = """query ($first: Int, $after: String) { documents(first: $first, after: $after) {
+        edges { cursor node { name } } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
+    names: list[str] = []
+    after = None
+    while True:
+        shown = (await acme.api.ask(page, first=2, after=after))["documents"]
+        names += [edge["node"]["name"] for edge in shown["edges"]]
+        assert shown["pageInfo"]["hasPreviousPage"] == (after is not None)
+        after = shown["pageInfo"]["endCursor"]
+        if not shown["pageInfo"]["hasNextPage"]:
+            break
+    assert names == [f"Lease {number}" for number in range(1, 6)]
+    seen = (await bolt.api.ask(page, first=5, after=after))["documents"]["edges"]
+    assert [edge["node"]["name"] for edge in seen] in ([], ["Lease 1"]), "a foreign cursor is a place, not a key"
+    empty = (await acme.api.ask(page, first=0))["documents"]
+    assert (empty["edges"], empty["pageInfo"]["hasNextPage"]) == ([], True)
+    for wrong in (
+        "",
+        "x",
+        "AAAA",
+        "🙂",
+        "=" * 10,
+        "x" * 10_000,
+        acme.ids["doc"],
+        raw_id(acme.ids["doc"]).hex,
+    ):
+        assert codes(await acme.api.post(page, after=wrong)) == ["BAD_USER_INPUT"], wrong
+    for size in (-1, 101, 2**31 - 1):
+        assert codes(await acme.api.post(page, first=size)) == ["BAD_USER_INPUT"], size
+
+
+async def test_lists_of_the_operator_are_paged(world: World) -> None:
+    for reference in ("a", "b", "c"):
+        await world.provision(reference)
+        await make_plan(world, INVITES, code=reference)
+    for field, name in (("tenants", "externalReference"), ("plans", "code")):
+        query = f"""query ($after: String) {{ {field}(first: 2, after: $after) {{
+            edges {{ node {{ {name} }} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
+        first = (await world.operator.ask(query))[field]
+        second = (await world.operator.ask(query, after=first["pageInfo"]["endCursor"]))[field]
+        assert [edge["node"][name] for edge in first["edges"] + second["edges"]] == ["a", "b", "c"]
+        assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (True, False)
+
+
+async def test_reads_go_on_without_a_subscription(world: World) -> None:
+    customer = Customer(world, await world.provision(), world.operator)
+    assert codes(await use(world.operator, "usage", {"tenant": customer.id})) == ["SUBSCRIPTION_INACTIVE"]
+    assert await customer.invoices() == []
+    world.clock.travel_to(world.clock.now() + timedelta(days=1))
+    assert (await use(world.operator, "documents", {"tenant": customer.id}))["data"]["documents"] == {"edges": []}
