@@ -22,7 +22,7 @@ import orjson
 from starlette.types import ASGIApp, Message
 from strawberry.relay import GlobalID
 
-from bench.quota import NOW, tenant
+from bench.quota import NOW, no_stripe, tenant
 from inkmeter.clock import FrozenClock
 from plugins.manager import load_plugins
 from server.asgi import create_app
@@ -139,7 +139,7 @@ async def seconds(work: Callable[[Any], Awaitable[Any]], batches: list[Any]) -> 
 async def run(url: str) -> None:
     settings = Settings(database_url=url, is_worker=False)
     plugins = load_plugins(blocked=("event-log",))
-    async with open_platform(settings, clock=FrozenClock(NOW), plugins=plugins) as platform:
+    async with open_platform(settings, clock=FrozenClock(NOW), plugins=plugins, stripe_http=no_stripe()) as platform:
         prices = [NewPrice("api_calls", "metered", {"unitPrice": "0.01"})]
         terms = await create_plan(platform, CreatePlan(f"bench-{uuid4()}", "Bench", "USD", prices))
         who = await tenant(platform, 0, terms.plan.id)

@@ -6,7 +6,7 @@ from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation, query
-from resolvers.permissions import acting_tenant
+from resolvers.permissions import acting_tenant, require_viewer
 from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
@@ -73,11 +73,13 @@ async def download_signed(info: Info, input: types.DownloadSignedInput) -> types
     )
 
 
-@query("One document of a tenant.")
+@query("One document; with a tenant's key, only its own.")
 async def document(info: Info, id: Id, tenant_id: TenantId = None) -> types.Document | None:
-    tenant = await acting_tenant(info, tenant_id)
+    owner = require_viewer(info).tenant_id
+    if tenant_id is not None:
+        owner = (await acting_tenant(info, tenant_id)).id
     try:
-        return document_type(await documents.find_document(tenant.id, uuid_of(id, "Document")))
+        return document_type(await documents.find_document(owner, uuid_of(id, "Document")))
     except NotFound:
         return None
 

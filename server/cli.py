@@ -124,9 +124,7 @@ async def _serve(settings: Settings) -> None:
 async def _serve_sandbox(settings: Settings) -> None:
     async with open_sandboxes(settings, SystemClock()) as boxes:
         out.print(f"SignNow sandbox  {boxes.signnow_url}\nStripe sandbox   {boxes.stripe_url}", soft_wrap=True)
-        out.print(
-            f"Operator's key   {OPERATOR_KEY}\nGraphiQL         {address(boxes.listener)}/graphql", soft_wrap=True
-        )
+        out.print(f"Operator's key   {OPERATOR_KEY}", soft_wrap=True)
         await _run_checked(boxes.settings, boxes.listener, operator_key=OPERATOR_KEY)
 
 
@@ -136,6 +134,7 @@ async def _run_checked(settings: Settings, listener: socket.socket, operator_key
         if operator_key is not None:
             await keys.ensure_key(platform, operator_key)
         application = create_app(settings, platform=lambda: contextlib.nullcontext(platform))
+        out.print(f"Serving {address(listener)}/graphql, Ctrl-C to stop", soft_wrap=True)
         await serving.serve(application, listener)
 
 

@@ -3,7 +3,7 @@
 Secrets are never printed: their values show as stars, and the database's URL, which may hold a password, not at all.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     blocked_plugins: Annotated[tuple[str, ...], NoDecode] = ()
     """Names of plugins that are not loaded, with commas between several."""
     trace_plugins: bool = False
-    """Print each call of a plugin's hook with its result."""
+    """Print each call of a plugin's hook with its result, on stderr."""
     is_worker: bool = True
     """Whether `serve` also does the background work; if not, run `inkmeter worker` beside it."""
     graphiql: bool = False
@@ -108,8 +108,10 @@ def parse_money(text: str) -> Money:
     try:
         amount, currency = text.split()
         money = to_money(Decimal(amount), currency)
-    except (ValueError, InvalidOperation):
+    except (ValueError, ArithmeticError):  # what is no number, and what is too large
         raise ValueError(f'{text!r} is not an amount and a currency such as "1.50 USD"') from None
+    if money.minor < 0:
+        raise ValueError(f"{text!r} is negative")
     if money.amount != Decimal(amount):
         raise ValueError(f"{text!r} has more digits than {currency}")
     return money

@@ -1,6 +1,8 @@
 """Putting the parts together: settings in, a platform out."""
 
 import contextlib
+import functools
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -28,7 +30,8 @@ STRIPE_TIMEOUT = httpx.Timeout(40, connect=10)
 
 def plugins_of(settings: Settings) -> Plugins:
     """Load the plugins as the settings say."""
-    return load_plugins(blocked=settings.blocked_plugins, trace=print if settings.trace_plugins else None)
+    trace = functools.partial(print, file=sys.stderr)  # stdout belongs to what was asked for
+    return load_plugins(blocked=settings.blocked_plugins, trace=trace if settings.trace_plugins else None)
 
 
 @contextlib.asynccontextmanager

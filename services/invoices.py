@@ -128,6 +128,8 @@ async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Ev
         return None
     # Two invoices of one tenant take turns: whether it is in grace depends on both.
     tenant = await Tenant.filter(id=invoice.tenant_id).select_for_update().get()
+    if theirs.subtotal != Money(invoice.total_minor, invoice.currency):
+        return []  # finalized without our lines, or with others: what was paid is not what is owed
     if theirs.status == "paid":
         return await _mark_paid(platform, tenant, invoice)
     if theirs.status == "open" and theirs.attempt_count > 0:

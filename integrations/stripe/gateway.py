@@ -3,8 +3,8 @@
 The package's objects end here: everything that leaves is a value of `integrations.protocols`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, cast
 
 import httpx
@@ -13,10 +13,10 @@ import stripe
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import StripeInvoice, StripeLine, StripeSubscription
+from integrations.protocols import StripeInvoice, StripeSubscription
 from integrations.stripe.errors import RememberedFailure, inkmeter_errors
+from integrations.stripe.objects import Json, interval_of, invoice_of, moment_of, subscription_of
 
-Json = dict[str, Any]
 Interval = Literal["month", "year"]
 
 KEY: Final = "inkmeter_key"
@@ -120,7 +120,7 @@ class StripeGateway:
             except RememberedFailure:
                 if not (found := await self._prices(lookup_key)):
                     return await self._create_base_price(f"{key}:again", product_id, currency, interval, lookup_key)
-        terms = (found[0]["product"], found[0]["currency"], found[0]["unit_amount"], _interval(found[0]))
+        terms = (found[0]["product"], found[0]["currency"], found[0]["unit_amount"], interval_of(found[0]))
         if terms != (product_id, currency.lower(), 0, interval):
             raise PaymentRefused(
                 f"Stripe's price {found[0]['id']} has the lookup key {lookup_key!r} but other terms",
@@ -176,10 +176,10 @@ class StripeGateway:
                 options=options,
             ),
         )
-        return _subscription(subscription)
+        return subscription_of(subscription)
 
     async def subscription(self, subscription_id: str) -> StripeSubscription:
-        return _subscription(await _one(self._v1.subscriptions.retrieve_async(subscription_id)))
+        return subscription_of(await _one(self._v1.subscriptions.retrieve_async(subscription_id)))
 
     async def invoice(self, invoice_id: str) -> StripeInvoice:
         return await self._with_all_lines(await _one(self._v1.invoices.retrieve_async(invoice_id)))
@@ -189,7 +189,7 @@ class StripeGateway:
             self._v1.invoices.list_async(params={"subscription": subscription_id, "status": "draft", "limit": 100})
         )
         apart = {
-            draft["id"]: abs(_moment(draft["period_end"]) - period_end)
+            draft["id"]: abs(moment_of(draft["period_end"]) - period_end)
             for draft in drafts
             if draft["billing_reason"] == "subscription_cycle"
         }
@@ -253,7 +253,7 @@ class StripeGateway:
         lines = invoice["lines"]["data"]
         if invoice["lines"]["has_more"]:
             lines = await _all(self._v1.invoices.line_items.list_async(invoice["id"], params={"limit": 100}))
-        return _invoice(invoice, lines)
+        return invoice_of(invoice, lines)
 
 
 async def _one(request: Awaitable[stripe.StripeObject]) -> Json:
@@ -288,61 +288,3 @@ async def _once(
 
 async def _find(key: str, find: Callable[[], Awaitable[stripe.ListObject[Any]]]) -> Json | None:
     return next((found for found in await _all(find()) if (found["metadata"] or {}).get(KEY) == key), None)
-
-
-def _interval(price: Json) -> str | None:
-    recurring = price["recurring"]
-    return recurring["interval"] if recurring and recurring["interval_count"] == 1 else None
-
-
-def _subscription(data: Json) -> StripeSubscription:
-    return StripeSubscription(
-        id=data["id"],
-        customer_id=data["customer"],
-        status=data["status"],
-        period_end=min(_moment(item["current_period_end"]) for item in data["items"]["data"]),
-        metadata=data["metadata"],
-    )
-
-
-def _invoice(data: Json, lines: Sequence[Json]) -> StripeInvoice:
-    currency = data["currency"].upper()
-    next_attempt = data["next_payment_attempt"]
-    return StripeInvoice(
-        id=data["id"],
-        customer_id=data["customer"],
-        subscription_id=_subscription_id(data),
-        status=data["status"],
-        billing_reason=data["billing_reason"],
-        is_advancing=data["auto_advance"],
-        period=(_moment(data["period_start"]), _moment(data["period_end"])),
-        subtotal=Money(data["subtotal"], currency),
-        total=Money(data["total"], currency),
-        amount_due=Money(data["amount_due"], currency),
-        amount_paid=Money(data["amount_paid"], currency),
-        attempt_count=data["attempt_count"],
-        next_payment_attempt_at=None if next_attempt is None else _moment(next_attempt),
-        hosted_url=data["hosted_invoice_url"],
-        metadata=data["metadata"] or {},
-        lines=tuple(_line(line) for line in lines),
-    )
-
-
-def _subscription_id(invoice: Json) -> str | None:
-    """Where an invoice names its subscription since API version 2025-03-31 (basil)."""
-    details = (invoice["parent"] or {}).get("subscription_details")
-    return details["subscription"] if details else None
-
-
-def _line(data: Json) -> StripeLine:
-    details = (data["parent"] or {}).get("invoice_item_details")
-    return StripeLine(
-        id=data["id"],
-        invoice_item_id=details["invoice_item"] if details else None,
-        description=data["description"],
-        amount=Money(data["amount"], data["currency"].upper()),
-    )
-
-
-def _moment(timestamp: int) -> datetime:
-    return datetime.fromtimestamp(timestamp, UTC)

@@ -19,7 +19,7 @@ from services.platform import Platform
 from services.tenants import Tenant
 from tests.bookkeeping import sign_up
 from tests.crash.places import Place
-from tests.crash.stories import Story, go_on, tell
+from tests.crash.stories import Story, go_on, interfere, tell
 from tests.processes import run_and_die, run_at_once
 from tests.world import START
 
@@ -66,10 +66,10 @@ class City:
         return fates
 
     async def go_on(self, story: Story, references: list[str], later: timedelta) -> None:
-        """Two other processes take over, some time after the murders."""
+        """Other processes take over, some time after the murders: two that get into each other's way, then one."""
         await self.travel_to(self.clock.now() + later)
-        halves = [(references[::2], False), (references[1::2], True)]
-        await run_at_once(go_on, [(self.place, story, half, is_hasty) for half, is_hasty in halves])
+        await run_at_once(interfere, [(self.place, story, half) for half in (references[::2], references[1::2])])
+        await run_at_once(go_on, [(self.place, story, references)])
 
     async def signnow_books(self, tenant: Tenant) -> dict[str, int]:
         """What SignNow has seen in the tenant's folder."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from inkmeter.errors import OutcomeUnknown, SignNowRefused
+from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
 from services import closing, documents, invites, invoices, jobs, timetable
@@ -75,13 +75,18 @@ async def tell(place: Place, story: Story, reference: str, killed_before: int, n
         killer.is_armed = False
 
 
-async def go_on(place: Place, story: Story, references: list[str], is_hasty: bool) -> None:
-    """Another process, later: a worker does what is due, and everybody repeats their calls; the hasty before it."""
+async def interfere(place: Place, story: Story, references: list[str]) -> None:
+    """Another process, later: everybody repeats their calls, maybe too early, and beside others who do what is due."""
     async with place.platform() as platform:
-        if is_hasty:
-            for reference in references:
-                with contextlib.suppress(OutcomeUnknown):
-                    await story(platform, reference)
+        for reference in references:
+            with contextlib.suppress(OutcomeUnknown, Conflict):
+                await story(platform, reference)
+        await timetable.run_due_work(platform)
+
+
+async def go_on(place: Place, story: Story, references: list[str]) -> None:
+    """Another process, at last: a worker does what is due, and everybody repeats their calls."""
+    async with place.platform() as platform:
         await timetable.run_due_work(platform)
         for reference in references:
             await story(platform, reference)

@@ -2,13 +2,14 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.house.pages import ROOT, blocks
-from tests.world import START, World
+from tests.world import OPERATOR_KEY, START, World
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +79,19 @@ async def test_the_month_goes_as_the_page_says(world: World) -> None:
         "query ($id: ID!) { invoices(tenantId: $id) { edges { node { state } } } }", id=known["TENANT"]
     )
     assert [edge["node"]["state"] for edge in found["invoices"]["edges"]] == ["PAID"]
+    await report_in_bulk(world, known["TENANT"])
+
+
+async def report_in_bulk(world: World, tenant: str) -> None:
+    """The call that the page makes with curl."""
+    [block] = blocks(ROOT / "docs" / "api.md", "console")
+    typed, _, rest = block.text.partition("<<'END'\n")
+    lines, _, answer = rest.partition("END\n")
+    path = re.search(r"http://[^/]+(/usage)\?tenantId=", typed)
+    assert path is not None
+    headers = {"authorization": f"Bearer {OPERATOR_KEY}"}
+    response = await world.http.post(path[1], params={"tenantId": tenant}, content=lines.encode(), headers=headers)
+    assert response.json() == json.loads(answer)
 
 
 async def sign(world: World) -> None:

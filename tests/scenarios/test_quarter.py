@@ -19,8 +19,8 @@ from tests.world import World
 
 pytestmark = pytest.mark.anyio
 
-START: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-END: Final = datetime(2026, 5, 3, tzinfo=UTC)
+START: Final = datetime(2026, 1, 20, 12, tzinfo=UTC)
+END: Final = datetime(2026, 4, 22, tzinfo=UTC)
 PLANS: Final[dict[str, tuple[list[Json], list[Json], Json]]] = {
     "juniper": (
         [
@@ -30,17 +30,17 @@ PLANS: Final[dict[str, tuple[list[Json], list[Json], Json]]] = {
             price("api_calls", "metered", unitPrice="0.0025", freeUnits=1000),
         ],
         [],
-        {"zone": "UTC"},
+        {},
     ),
     "quartz": (
         [price("invites_sent", "tiered", fee="49.00", included=5, overage={"unitPrice": "4.25"})],
         [quota("invites_sent", "SOFT")],
-        {"zone": "Europe/Berlin"},
+        {"zone": "Europe/Berlin", "anchorOn": "2026-01-05"},
     ),
     "tern": (
         [price("invites_sent", "per-seat", seatPrice="9.00", includedPerSeat=2, overagePrice="2.50")],
         [quota("invites_sent", "HARD", 12)],
-        {"zone": "America/New_York", "seats": 3},
+        {"zone": "America/New_York", "anchorOn": "2025-12-28", "seats": 3},
     ),
 }
 FACTS: Final = {
@@ -133,21 +133,20 @@ class Clerk:
         return not (self.uploads or self.invites or self.out)
 
 
-async def pass_an_hour(world: World, since: datetime) -> None:
+async def pass_hours(world: World, since: datetime) -> None:
     """The worker looks again and again, as it does: Stripe's drafts wait an hour for it."""
-    for minutes in (0, 1, 3, 8, 20, 40, 61, 64, 70):
+    for minutes in (0, 1, 2, 4, 7, 11, 16, 22, 29, 37, 46, 55, 61, 64, 70, 85, 105, 140):
         await world.travel_to(since + timedelta(minutes=minutes))
         await world.work()
 
 
 def days() -> list[datetime]:
-    """Two days in five, and each day on which a month ends somewhere."""
+    """Each fifth day, and those on which somebody's month ends."""
     every = [START + timedelta(days=n) for n in range((END - START).days)]
-    return [day for n, day in enumerate(every) if n % 5 in (0, 2) or day.day >= 27 or day.day <= 2]
+    return [day for n, day in enumerate(every) if n % 5 == 0 or day.day in (4, 5, 19, 20, 27, 28)]
 
 
-@pytest.mark.parametrize("seed", [1, 20])
-async def test_the_books_agree_after_a_quarter_of_bad_weather(world: World, seed: int) -> None:
+async def test_the_books_agree_after_a_quarter_of_bad_weather(world: World, seed: int = 20) -> None:
     world.clock.travel_to(START)
     clerks = []
     weather = Weather(world, seed)
@@ -158,20 +157,20 @@ async def test_the_books_agree_after_a_quarter_of_bad_weather(world: World, seed
     for day in days():
         await weather.change()
         for clerk in clerks:
-            for _ in range(weather.dice.randint(0, 3)):
+            for _ in range(weather.dice.randint(0, 4)):
                 clerk.plan_document()
             await clerk.work()
         reported += 500
-        moment = (day - timedelta(hours=weather.dice.randint(0, 30))).isoformat()
-        occurred_at = max(moment, START.isoformat())
-        await clerks[0].customer.record(event(f"calls {day}", 500, "api_calls", occurred_at))
-        await pass_an_hour(world, day.replace(hour=4) + timedelta(days=1))
+        moment = max(world.clock.now() - timedelta(hours=weather.dice.randint(0, 30)), START)
+        [recorded] = await clerks[0].customer.record(event(f"calls {day}", 500, "api_calls", moment.isoformat()))
+        assert recorded["status"] == "RECORDED"
+        await pass_hours(world, day.replace(hour=4) + timedelta(days=1))
 
     await weather.calm_down()
-    for number in range(60):
+    for number in range(0, 60, 3):
         for clerk in clerks:
             await clerk.work()
-        await pass_an_hour(world, END + timedelta(days=number))
+        await pass_hours(world, END + timedelta(days=number))
     assert all(clerk.is_idle for clerk in clerks)
 
     await assert_signnow_agrees(world, clerks)

@@ -63,6 +63,13 @@ def test_a_blocked_plugin_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None
     assert "metered" in result.stdout
 
 
+def test_a_trace_leaves_stdout_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INKMETER_TRACE_PLUGINS", "true")
+    result = invoke("keys", "create", "--role", "operator")
+    assert len(result.stdout.splitlines()) == 1
+    assert "tiered: register_billing_models() -> " in result.stderr
+
+
 def test_explain() -> None:
     result = invoke("explain", "tiered", PLAN, "25")
     assert result.exit_code == 0

@@ -148,7 +148,7 @@ async def test_callers_who_give_up_lose_nothing(world: World) -> None:
         return result.status
 
     async def give_up(task: "asyncio.Task[RecordStatus]") -> None:
-        await asyncio.sleep(chance.uniform(0, 0.02))
+        await asyncio.sleep(chance.choice([0, chance.uniform(0, 0.02)]))
         task.cancel()
 
     keys = [f"fact-{n}" for n in range(120)]
@@ -161,7 +161,7 @@ async def test_callers_who_give_up_lose_nothing(world: World) -> None:
         counted = (await used_units(tenant)).get("downloads", 0)
         assert counted >= len(answered), "what was acknowledged is lost"
         repeated = [await record(key) for key in keys]
-    assert repeated.count(RecordStatus.DUPLICATE) == counted
+    assert repeated.count(RecordStatus.DUPLICATE) >= counted  # what was still queued is written too
     assert await used_units(tenant) == {"downloads": len(keys)}
 
 
