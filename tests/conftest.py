@@ -49,8 +49,6 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
     admin = await asyncpg.connect(server)
     try:
         await admin.execute(f'CREATE DATABASE "{name}"')
-        # What a power cut would lose is not tested, and waiting for the disk would take most of the time.
-        await admin.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:

@@ -37,9 +37,7 @@ class Api:
     async def post(self, document: str, **variables: Any) -> dict[str, Any]:
         """Execute a document and answer all of it, `errors` included."""
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
-        response = await self._http.post(
-            "/graphql", json={"query": document, "variables": variables}, headers=headers
-        )
+        response = await self._http.post("/graphql", json={"query": document, "variables": variables}, headers=headers)
         answer: dict[str, Any] = response.json()
         return answer
 

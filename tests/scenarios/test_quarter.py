@@ -146,7 +146,8 @@ def days() -> list[datetime]:
     return [day for n, day in enumerate(every) if n % 5 == 0 or day.day in (4, 5, 19, 20, 27, 28)]
 
 
-async def test_the_books_agree_after_a_quarter_of_bad_weather(world: World, seed: int = 20) -> None:
+@pytest.mark.parametrize("seed", [20])
+async def test_the_books_agree_after_a_quarter_of_bad_weather(world: World, seed: int) -> None:
     world.clock.travel_to(START)
     clerks = []
     weather = Weather(world, seed)
