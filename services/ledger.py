@@ -152,6 +152,8 @@ class _Planner:
             return False
         for meter, units in operation.reserved.items():
             self._add(command.tenant_id, operation.period_starts_at, meter, reserved=-units)
+        if operation.kind == OperationKind.INVITE and operation.document_id is not None:
+            self.known.invited.discard((operation.tenant_id, operation.document_id))
         if command.refusal is None:
             self.writes.deleted_operations.append((operation.tenant_id, operation.id))
             del self.known.operations[operation.tenant_id, operation.idempotency_key]

@@ -87,7 +87,7 @@ class PostgresLedger:
             down,
         )
         await change("DELETE FROM operation WHERE tenant_id = $1 AND id = $2", writes.deleted_operations)
-        await insert("operation", tables.OPERATION, operations)
         await change(tables.END_OPERATION.format("$1", "$2", "$3", "$4", "$5"), ended)
+        await insert("operation", tables.OPERATION, operations)
         await insert("document", tables.DOCUMENT, writes.documents)
         await change(tables.SEND_DOCUMENT.format("$1", "$2", "$3"), writes.sent_documents)

@@ -95,9 +95,9 @@ class SqliteLedger:
         connection.executemany(
             "DELETE FROM operation WHERE tenant_id = ? AND id = ?", [(t, str(i)) for t, i in writes.deleted_operations]
         )
-        insert("operation", tables.OPERATION, map(tables.operation_row, writes.new_operations))
         ended = [tables.ended_row(*entry) for entry in writes.ended_operations]
         connection.executemany(tables.END_OPERATION.format(*"?????"), ended)
+        insert("operation", tables.OPERATION, map(tables.operation_row, writes.new_operations))
         insert("document", tables.DOCUMENT, writes.documents)
         connection.executemany(
             tables.SEND_DOCUMENT.format(*"???"), [(at, t, str(i)) for at, t, i in writes.sent_documents]

@@ -144,7 +144,7 @@ CREATE INDEX IF NOT EXISTS operation_open ON operation (tenant_id, period_starts
   WHERE state IN ('RESERVED', 'UNKNOWN');
 
 CREATE UNIQUE INDEX IF NOT EXISTS operation_one_invite ON operation (tenant_id, document_id)
-  WHERE kind = 'INVITE' AND state <> 'FAILED';
+  WHERE kind = 'INVITE' AND state IN ('RESERVED', 'UNKNOWN');
 
 CREATE TABLE IF NOT EXISTS usage_event (
   tenant_id {bigint} NOT NULL REFERENCES tenant (id),
