@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkmeter import METERS, BillingPeriod, Rounding, Usage
+from inkmeter import METERS, WIDE, BillingPeriod, Rounding, Usage
 
 JANUARY = BillingPeriod(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 quantities = st.decimals(min_value=0, max_value=2**63, places=12, allow_nan=False)
@@ -36,7 +36,7 @@ def test_a_pack_is_not_empty(size: int) -> None:
 @given(quantities, st.integers(0, 2**63 - 1))
 def test_within_and_beyond_are_the_whole(quantity: Decimal, included: int) -> None:
     usage = Usage(quantity, JANUARY)
-    numerators = [int(part.scaleb(12)) for part in (usage.within(included), usage.beyond(included), quantity)]
+    numerators = [int(part.scaleb(12, WIDE)) for part in (usage.within(included), usage.beyond(included), quantity)]
     assert numerators[0] + numerators[1] == numerators[2]
     assert usage.within(included) <= included
 
