@@ -9,11 +9,8 @@ import asyncio
 import contextlib
 import sqlite3
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +19,7 @@ import orjson
 from starlette.types import ASGIApp, Message
 from strawberry.relay import GlobalID
 
-from bench.quota import NOW, no_stripe, tenant
+from bench.quota import NOW, no_stripe, run_on_database, tenant
 from inkmeter.clock import FrozenClock
 from plugins.manager import load_plugins
 from server.asgi import create_app
@@ -196,13 +193,5 @@ def _given(platform: Any) -> contextlib.AbstractAsyncContextManager[Any]:
     return contextlib.nullcontext(platform)
 
 
-def main() -> None:
-    if len(sys.argv) > 1:
-        asyncio.run(run(sys.argv[1]))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(f"sqlite:///{Path(folder) / 'bench.sqlite3'}"))
-
-
 if __name__ == "__main__":
-    main()
+    run_on_database(run)

@@ -10,9 +10,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -134,13 +135,12 @@ async def run(url: str) -> None:
                 )
 
 
-def main() -> None:
-    if len(sys.argv) > 1:
-        asyncio.run(run(sys.argv[1]))
-        return
+def run_on_database(bench: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    """Run a bench on the database that the command line names, or on a SQLite file of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(f"sqlite:///{Path(folder) / 'bench.sqlite3'}"))
+        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
+        asyncio.run(bench(url))
 
 
 if __name__ == "__main__":
-    main()
+    run_on_database(run)

@@ -89,7 +89,6 @@ from inkmeter.usage import (
     Meter,
     Rounding,
     Usage,
-    UsageEvent,
     packs,
 )
 
@@ -151,7 +150,6 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnavailable",
     "Usage",
-    "UsageEvent",
     "UsageRecorded",
     "WebhookRejected",
     "currency_digits",

@@ -1,7 +1,6 @@
 """Meters, and the usage of one meter in one period as a billing model sees it."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -93,16 +92,3 @@ def packs(quantity: Decimal, size: Decimal | int, rounding: Rounding = Rounding.
         raise ValueError("a pack holds more than nothing")
     full, rest = WIDE.divmod(quantity, size)
     return int(full) + (rest > 0 and rounding is Rounding.UP)
-
-
-@dataclass(frozen=True, slots=True)
-class UsageEvent:
-    """One counted fact. Never changed afterwards; a correction is another event."""
-
-    meter: str
-    quantity: int
-    idempotency_key: str
-    occurred_at: datetime
-    source: str = "api"
-    document_id: str | None = None
-    upstream_units: int = 0

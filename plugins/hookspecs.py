@@ -1,7 +1,8 @@
 """Everything a plugin can hook into. Each hook says when it is called and what a failure means.
 
 A plugin is a module, or any object, with functions of these names marked by `inkmeter.hookimpl`. A function
-may take fewer arguments than its hook; one that is marked but named like no hook stops the start.
+may take fewer arguments than its hook; one that is marked but named like no hook stops the start. The functions
+below only declare; pluggy never calls them.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -21,7 +22,7 @@ def register_billing_models() -> Iterable[type[BillingModel]]:
     Called once, at start. An exception, something that is no billing model, or a code that another plugin
     has taken stops the start with a ConfigurationError or PluginError that names the plugin.
     """
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
@@ -33,7 +34,7 @@ def extra_lines(draft: InvoiceDraft) -> Iterable[Line]:
     the draft without the lines of other plugins. An exception keeps the period open: nobody is billed by a
     half-made invoice. It is reported as a PluginError and the close is tried again.
     """
-    raise NotImplementedError
+    return ()
 
 
 @hookspec
@@ -43,4 +44,4 @@ def on_event(event: Event) -> Awaitable[None] | None:
     Called after the change is committed. An exception is logged and changes nothing: what has happened has
     happened. Nothing repeats an event that was missed.
     """
-    raise NotImplementedError
+    return None
