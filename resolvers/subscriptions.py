@@ -7,17 +7,18 @@ from resolvers.plans import plan_type
 from schema import subscriptions as types
 from schema.connections import uuid_of
 from schema.nodes import global_id
-from services import plans, subscriptions
+from services import phases, subscriptions
 from services.platform import Platform
 from services.subscriptions import Period, SubscribeTenant, Subscription
 
 
 async def subscription_type(platform: Platform, subscription: Subscription) -> types.Subscription:
     """A subscription as the API shows it."""
+    terms, seats = await phases.in_force(platform, subscription, platform.clock.now())
     return types.Subscription(
         id=global_id("Subscription", subscription.id),
-        plan=plan_type(await plans.load_terms(platform, subscription.plan_id)),
-        seats=subscription.seats,
+        plan=plan_type(terms),
+        seats=seats,
         anchor_on=subscription.anchor_day,
         zone=subscription.zone,
         started_at=subscription.started_at,

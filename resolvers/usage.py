@@ -15,7 +15,7 @@ from schema.nodes import TenantId
 from schema.plans import LimitPolicy
 from schema.refusals import user_error
 from schema.scalars import BigInt
-from services import quota, subscriptions, usage
+from services import phases, quota, subscriptions, usage
 from services.quota import QuotaStatus
 from services.usage import NewEvent
 
@@ -23,8 +23,10 @@ from services.usage import NewEvent
 @query("What a tenant has used in its current billing period.", name="usage")
 async def current_usage(info: Info, tenant_id: TenantId = None) -> types.Usage:
     tenant = await acting_tenant(info, tenant_id)
-    subscription, period = await subscriptions.require_current(info.context.platform, tenant.id)
-    meters = await usage.aggregate_usage(tenant.id, period.span, subscription.seats)
+    platform = info.context.platform
+    subscription, period = await subscriptions.require_current(platform, tenant.id)
+    _, seats = await phases.in_force(platform, subscription, platform.clock.now())
+    meters = await usage.aggregate_usage(tenant.id, period.span, seats)
     return types.Usage(
         period=period_type(period),
         meters=[types.MeterUsage(meter=m.meter, used=BigInt(m.used), reserved=BigInt(m.reserved)) for m in meters],

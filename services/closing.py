@@ -17,7 +17,7 @@ from inkmeter.errors import Conflict, InkmeterError
 from inkmeter.events import InvoiceFinalized
 from inkmeter.invoices import DraftLine, InvoiceDraft
 from inkmeter.money import Money, to_money
-from services import invoices, jobs, plans, rating, subscriptions
+from services import invoices, jobs, phases, rating, subscriptions
 from services.platform import Platform
 from services.terms import PlanTerms
 from storage import operations as stored_operations
@@ -114,8 +114,7 @@ async def close_due_period(platform: Platform, job: Job) -> None:
 
 
 async def _earliest_open(platform: Platform, subscription: Subscription) -> Period:
-    plan = (await plans.load_terms(platform, subscription.plan_id)).plan
-    await subscriptions.current_period(platform, subscription, plan)
+    await subscriptions.current_period(platform, subscription)
     found = await Period.filter(tenant_id=subscription.tenant_id, state=PeriodState.OPEN).order_by("starts_at").first()
     if found is None:
         raise Conflict("every period is closed", path=("tenantId",))
@@ -125,20 +124,20 @@ async def _earliest_open(platform: Platform, subscription: Subscription) -> Peri
 async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
     now = platform.clock.now()
     subscription = await Subscription.get(tenant_id=tenant.id, id=period.subscription_id)
-    terms = await plans.load_terms(platform, subscription.plan_id)
+    terms, seats = await phases.in_force(platform, subscription, period.starts_at)
     async with transaction():
         gate = await enter_period(tenant.id, period.starts_at, strength="UPDATE")
         if gate is None or gate.state is PeriodState.CLOSED:
             return await Invoice.get(tenant_id=tenant.id, period_id=period.id)
         # The next period is opened first: usage goes on while this one is being closed.
-        await subscriptions.enter_period(platform, subscription, terms.plan, period.ends_at)
+        await subscriptions.enter_period(platform, subscription, period.ends_at)
         await _require_settled(tenant.id, period)
         units = await _agreed_units(tenant.id, period)
         lines = [
             _NewLine(LineKind.USAGE, period.id, entry.meter, entry.model, entry.price_id, entry.line)
-            for entry in rating.rate_usage(terms, units, subscription.seats, period.span)
+            for entry in rating.rate_usage(terms, units, seats, period.span)
         ]
-        lines += await _adjust_earlier_periods(terms, subscription, period)
+        lines += await _adjust_earlier_periods(terms, seats, period)
         lines += _extra_lines(platform, tenant, terms, period, lines)
         invoice = await _store(platform, tenant, period, terms, lines)
         await Period.filter(tenant_id=tenant.id, id=period.id).update(state=PeriodState.CLOSED, closed_at=now)
@@ -167,11 +166,11 @@ async def _agreed_units(tenant_id: int, period: Period) -> dict[str, int]:
     return sums
 
 
-async def _adjust_earlier_periods(terms: PlanTerms, subscription: Subscription, period: Period) -> list[_NewLine]:
+async def _adjust_earlier_periods(terms: PlanTerms, seats: int, period: Period) -> list[_NewLine]:
     """What late usage changes in periods that are closed: rated again as known now, less what was billed."""
     lines: list[_NewLine] = []
     closed = await Period.filter(
-        tenant_id=period.tenant_id, subscription_id=subscription.id, state=PeriodState.CLOSED
+        tenant_id=period.tenant_id, subscription_id=period.subscription_id, state=PeriodState.CLOSED
     ).order_by("starts_at")
     for earlier in closed:
         is_touched = await UsageEvent.exists(
@@ -184,9 +183,7 @@ async def _adjust_earlier_periods(terms: PlanTerms, subscription: Subscription, 
             continue
         units = await sum_events(period.tenant_id, earlier.span)
         for entry, model in terms.prices:
-            now_rated = rating.rate_meter(
-                model, entry.meter, units, subscription.seats, earlier.span, terms.plan.currency
-            )
+            now_rated = rating.rate_meter(model, entry.meter, units, seats, earlier.span, terms.plan.currency)
             billed = await LineItem.filter(tenant_id=period.tenant_id, service_period_id=earlier.id, price_id=entry.id)
             difference = sum(line.total.minor for line in now_rated) - sum(item.amount_minor for item in billed)
             if difference:

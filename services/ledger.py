@@ -16,7 +16,7 @@ from services.decisions import check_may_sign, decide
 from services.terms import PlanTerms
 from storage.fields import from_micros, to_micros
 from storage.ids import new_id, new_ids
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, Writes
+from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase, Writes
 from storage.operations import OperationKind
 from storage.usage import Counter
 
@@ -65,14 +65,15 @@ class _Planner:
         now = to_micros(command.now)
         grace_until = from_micros(account.grace_until) if account.grace_until is not None else None
         check_may_sign(account.state, grace_until, command.now)
-        terms = self._terms(account)
+        phase = self._phase(account, now)
+        terms = self._terms(phase)
         gate = self._gate(account, now)
         if intent.kind is OperationKind.INVITE and (tenant_id, intent.document_id) in self.known.invited:
             raise Conflict("the document is being sent already, or was sent", path=("documentId",))
         meters = {*intent.units, *(entry.meter for entry, _ in terms.prices)}
         counters = {meter: self._counter(tenant_id, gate, meter) for meter in meters}
         span = BillingPeriod(from_micros(gate.starts_at), from_micros(gate.ends_at))
-        decision = decide(terms, account.seats, span, counters, intent.units)
+        decision = decide(terms, phase.seats, span, counters, intent.units)
         operation = StoredOperation(
             tenant_id=tenant_id,
             id=new_id(),
@@ -218,12 +219,17 @@ class _Planner:
         )
         return True
 
-    def _terms(self, account: Account) -> PlanTerms:
-        if account.plan_id is None:
+    def _phase(self, account: Account, moment: int) -> StoredPhase:
+        phases = self.known.phases.get(account.tenant_id, ())
+        begun = [phase for phase in phases if phase.starts_at <= moment]
+        if not phases or (account.ended_at is not None and moment >= account.ended_at):
             raise SubscriptionInactive("the tenant has no running subscription; call subscribeTenant first")
-        if account.plan_id not in self.terms:
-            raise Missing(NeedsTerms(account.plan_id))
-        return self.terms[account.plan_id]
+        return begun[-1] if begun else phases[0]
+
+    def _terms(self, phase: StoredPhase) -> PlanTerms:
+        if phase.plan_id not in self.terms:
+            raise Missing(NeedsTerms(phase.plan_id))
+        return self.terms[phase.plan_id]
 
     def _gate(self, account: Account, moment: int) -> Gate:
         for gate in self.known.gates.get(account.tenant_id, ()):

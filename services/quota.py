@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from inkmeter.errors import QuotaExceeded, Refused, TenantRestricted
-from services import plans, subscriptions
+from services import phases, subscriptions
 from services.decisions import Decision, check_may_sign, decide
 from services.platform import Platform
 from services.problems import Problems
@@ -40,13 +40,13 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     problems.check(1 <= requested < 2**31, "is a number of units, one or more", "quantity")
     problems.refuse()
     subscription = await subscriptions.require_subscription(tenant.id)
-    terms = await plans.load_terms(platform, subscription.plan_id)
-    period = await subscriptions.current_period(platform, subscription, terms.plan)
-    counters = {**await read_counters(tenant.id, period.starts_at), SEATS: Counter(used=subscription.seats)}
+    terms, seats = await phases.in_force(platform, subscription, platform.clock.now())
+    period = await subscriptions.current_period(platform, subscription)
+    counters = {**await read_counters(tenant.id, period.starts_at), SEATS: Counter(used=seats)}
     decision, refusal = None, None
     try:
         check_may_sign(tenant.state, tenant.grace_until, platform.clock.now())
-        decision = decide(terms, subscription.seats, period.span, counters, {meter: requested})
+        decision = decide(terms, seats, period.span, counters, {meter: requested})
     except (QuotaExceeded, TenantRestricted) as error:
         refusal = error
     counter = counters.get(meter, Counter())

@@ -17,6 +17,7 @@ from storage.jobs import Job
 from storage.plans import LimitPolicy, Plan
 from storage.subscriptions import Period as Period
 from storage.subscriptions import PeriodState as PeriodState
+from storage.subscriptions import Phase, PhaseReason, phases_of
 from storage.subscriptions import Subscription as Subscription
 from storage.subscriptions import SubscriptionState as SubscriptionState
 from storage.subscriptions import enter_period as enter_stored_period
@@ -49,8 +50,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     _check_tenant(command.tenant, terms.plan)
     subscription = Subscription(
         tenant_id=command.tenant.id,
-        plan_id=terms.plan.id,
-        seats=command.seats,
+        interval=terms.plan.interval,
         anchor_on=anchor.on.isoformat(),
         zone=command.zone,
         state=SubscriptionState.ACTIVE,
@@ -58,7 +58,18 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     )
     async with transaction():
         if await insert_new(subscription):
-            await _open_period(platform, subscription, anchor, now)
+            await insert_new(
+                Phase(
+                    tenant_id=command.tenant.id,
+                    subscription_id=subscription.id,
+                    starts_at=now,
+                    plan_id=terms.plan.id,
+                    seats=command.seats,
+                    reason=PhaseReason.START,
+                    created_at=now,
+                )
+            )
+            await _open_period(platform, subscription, now)
             await jobs.add_job(
                 platform,
                 tenant_id=command.tenant.id,
@@ -69,7 +80,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
                 payload={"cycle_anchor_at": anchor.period_at(now).end.isoformat()},
             )
     running = await running_subscription(command.tenant.id)
-    if running is None or not _is_same(running, command):
+    if running is None or not await _is_same(running, command):
         raise Conflict("the tenant has a running subscription with other terms", path=("tenantId",))
     if running.stripe_subscription_id is None:
         await jobs.run_now(platform, command.tenant.id, MIRROR, str(running.id), mirror_subscription)
@@ -77,10 +88,11 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     return running
 
 
-def _is_same(running: Subscription, command: SubscribeTenant) -> bool:
+async def _is_same(running: Subscription, command: SubscribeTenant) -> bool:
     """Whether the subscription has these terms; without an anchor any will do, as "today" was another day then."""
     anchor_on = command.anchor_on or running.anchor_day
-    return (running.plan_id, running.seats, running.zone, running.anchor_day) == (
+    first = (await phases_of(running.tenant_id, running.id))[0]
+    return (first.plan_id, first.seats, running.zone, running.anchor_day) == (
         command.plan_id,
         command.seats,
         command.zone,
@@ -116,7 +128,7 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
     """The job: make the plan's product and price and the subscription at Stripe, each once."""
     subscription = await Subscription.get(tenant_id=job.tenant_id, id=job.dedup)
     tenant = await Tenant.get(id=job.tenant_id)
-    plan = await Plan.get(id=subscription.plan_id)
+    plan = await Plan.get(id=(await phases_of(subscription.tenant_id, subscription.id))[0].plan_id)
     is_retry = job.attempts > 1
     if plan.stripe_price_id is None:
         product_id = await platform.stripe.ensure_product(
@@ -137,7 +149,7 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
         is_retry=is_retry,
         customer_id=tenant.stripe_customer_id,
         price_id=plan.stripe_price_id,
-        cycle_anchor_at=_cycle_anchor(platform, job, anchor_of(subscription, plan)),
+        cycle_anchor_at=_cycle_anchor(platform, job, subscription.anchor),
         metadata={"tenant_id": str(tenant.public_id), "subscription_id": str(subscription.id)},
     )
     async with jobs.completing(job):
@@ -153,11 +165,6 @@ def _cycle_anchor(platform: Platform, job: Job, anchor: Anchor) -> datetime:
     return decided if decided > now else anchor.period_at(now).end
 
 
-def anchor_of(subscription: Subscription, plan: Plan) -> Anchor:
-    """The day and zone from which the subscription's periods are counted."""
-    return Anchor(subscription.anchor_day, subscription.zone, plan.interval)
-
-
 async def running_subscription(tenant_id: int) -> Subscription | None:
     """The tenant's subscription that is ACTIVE, if there is one."""
     return await Subscription.get_or_none(tenant_id=tenant_id, state=SubscriptionState.ACTIVE)
@@ -171,23 +178,22 @@ async def require_subscription(tenant_id: int) -> Subscription:
     return found
 
 
-async def enter_period(platform: Platform, subscription: Subscription, plan: Plan, moment: datetime) -> Period:
+async def enter_period(platform: Platform, subscription: Subscription, moment: datetime) -> Period:
     """The tenant's billing period at that moment, made if it is missing, and kept from closing until the
     transaction ends. Raises SubscriptionInactive for a moment before the first period.
     """
     found = await enter_stored_period(subscription.tenant_id, moment)
     if found is None:
-        anchor = anchor_of(subscription, plan)
-        if moment < anchor.period_at(subscription.started_at).start:
+        if moment < subscription.anchor.period_at(subscription.started_at).start:
             raise SubscriptionInactive(f"there was no subscription at {moment.isoformat()}")
-        await _open_period(platform, subscription, anchor, moment)
+        await _open_period(platform, subscription, moment)
         found = await enter_stored_period(subscription.tenant_id, moment)
     assert found is not None  # noqa: S101 - made above
     return found
 
 
-async def _open_period(platform: Platform, subscription: Subscription, anchor: Anchor, moment: datetime) -> None:
-    span = anchor.period_at(moment)
+async def _open_period(platform: Platform, subscription: Subscription, moment: datetime) -> None:
+    span = subscription.anchor.period_at(moment)
     period = Period(
         tenant_id=subscription.tenant_id,
         subscription_id=subscription.id,
@@ -200,10 +206,10 @@ async def _open_period(platform: Platform, subscription: Subscription, anchor: A
         await jobs.add_job(platform, tenant_id=subscription.tenant_id, topic=CLOSE, dedup=str(period.id), run_in=delay)
 
 
-async def current_period(platform: Platform, subscription: Subscription, plan: Plan) -> Period:
+async def current_period(platform: Platform, subscription: Subscription) -> Period:
     """The period that contains the present."""
     async with transaction():
-        return await enter_period(platform, subscription, plan, platform.clock.now())
+        return await enter_period(platform, subscription, platform.clock.now())
 
 
 async def ensure_period(platform: Platform, tenant_id: int, moment: datetime) -> Period:
@@ -214,9 +220,8 @@ async def ensure_period(platform: Platform, tenant_id: int, moment: datetime) ->
     subscription = await Subscription.filter(tenant_id=tenant_id).order_by("-started_at").first()
     if subscription is None:
         raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
-    plan = await Plan.get(id=subscription.plan_id)
     async with transaction():
-        return await enter_period(platform, subscription, plan, moment)
+        return await enter_period(platform, subscription, moment)
 
 
 async def first_instant(tenant_id: int) -> datetime:
@@ -224,12 +229,10 @@ async def first_instant(tenant_id: int) -> datetime:
     first = await Subscription.filter(tenant_id=tenant_id).order_by("started_at").first()
     if first is None:
         raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
-    plan = await Plan.get(id=first.plan_id)
-    return anchor_of(first, plan).period_at(first.started_at).start
+    return first.anchor.period_at(first.started_at).start
 
 
 async def require_current(platform: Platform, tenant_id: int) -> tuple[Subscription, Period]:
     """The running subscription and the billing period that contains the present. Raises SubscriptionInactive."""
     subscription = await require_subscription(tenant_id)
-    plan = await Plan.get(id=subscription.plan_id)
-    return subscription, await current_period(platform, subscription, plan)
+    return subscription, await current_period(platform, subscription)

@@ -27,10 +27,15 @@ from inkmeter.errors import ConfigurationError
 
 APP: Final = "inkmeter"
 MODEL_MODULES: Final = (
+    "storage.alerts",
+    "storage.charges",
+    "storage.credits",
+    "storage.discounts",
     "storage.discrepancies",
     "storage.documents",
     "storage.invoices",
     "storage.keys",
+    "storage.meters",
     "storage.operations",
     "storage.plans",
     "storage.subscriptions",

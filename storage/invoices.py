@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
+from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
 from storage.fields import DecimalTextField, InstantField
@@ -16,6 +16,13 @@ class InvoiceState(StrEnum):
     PUSHED = "PUSHED"
     PAST_DUE = "PAST_DUE"
     PAID = "PAID"
+
+
+class InvoiceKind(StrEnum):
+    """PERIOD bills a period that is over; OPENING bills the first period's fees in advance."""
+
+    PERIOD = "PERIOD"
+    OPENING = "OPENING"
 
 
 class LineKind(StrEnum):
@@ -33,6 +40,7 @@ class Invoice(Model):
     id = UUIDField(primary_key=True, default=new_id)
     subscription_id = UUIDField()
     period_id = UUIDField()
+    kind = CharEnumField(InvoiceKind, default=InvoiceKind.PERIOD)
     currency = TextField()
     total_minor = BigIntField()
     upstream_cost_minor = BigIntField()
@@ -65,6 +73,10 @@ class LineItem(Model):
     quantity = DecimalTextField()
     unit_price = DecimalTextField()
     amount_minor = BigIntField()
+    adjusts = TextField(null=True)
+    """The kind of line that an ADJUSTMENT corrects."""
+    explanation: JSONField[dict[str, object] | None] = JSONField(null=True)
+    """Of an ADJUSTMENT: what was billed, what it is now, and why."""
     stripe_item_id = TextField(null=True)
 
     class Meta:

@@ -22,11 +22,18 @@ class Account:
     public_id: str
     state: str
     grace_until: int | None
-    plan_id: UUID | None
+    subscription_id: UUID | None
+    ended_at: int | None
+
+
+@dataclass(slots=True)
+class StoredPhase:
+    """The terms of a subscription from `starts_at` (µs) on."""
+
+    id: UUID
+    starts_at: int
+    plan_id: UUID
     seats: int
-    anchor_on: str
-    zone: str
-    started_at: int
 
 
 @dataclass(slots=True)
@@ -88,6 +95,8 @@ class Known:
     """What was read, under the lock."""
 
     accounts: dict[int, Account] = field(default_factory=dict)
+    phases: dict[int, list[StoredPhase]] = field(default_factory=dict)
+    """Of each tenant's running subscription, in order."""
     gates: dict[int, list[Gate]] = field(default_factory=dict)
     counters: dict[CounterKey, list[int]] = field(default_factory=dict)
     """[used, reserved]; a missing key is zero."""

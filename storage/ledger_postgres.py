@@ -51,6 +51,7 @@ class PostgresLedger:
         )
         return tables.read_known(
             await connection.fetch(tables.ACCOUNTS + "t.id = ANY($1::bigint[])", tenants),
+            await connection.fetch(tables.PHASES + "p.tenant_id = ANY($1::bigint[])" + tables.IN_ORDER, tenants),
             gates,
             await connection.fetch(
                 tables.COUNTERS + "(tenant_id, period_starts_at) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))",

@@ -66,6 +66,7 @@ class SqliteLedger:
         by_key = "tenant_id = ? AND idempotency_key = ?"
         return tables.read_known(
             each(tables.ACCOUNTS + "t.id = ?", [(tenant_id,) for tenant_id in wanted.moments]),
+            each(tables.PHASES + "p.tenant_id = ?" + tables.IN_ORDER, [(tenant_id,) for tenant_id in wanted.moments]),
             gates,
             each(tables.COUNTERS + "tenant_id = ? AND period_starts_at = ?", [(gate[0], gate[2]) for gate in gates]),
             each(tables.OPERATIONS + by_key, wanted.operations),

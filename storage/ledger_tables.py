@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation
+from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase
 
 # Columns in the order in which rows are written, with their types on PostgreSQL.
 EVENT: Final = {
@@ -54,9 +54,14 @@ COUNTER: Final = {
     "reserved": "bigint",
 }
 ACCOUNTS: Final = (
-    "SELECT t.id, t.public_id, t.state, t.grace_until, s.plan_id, s.seats, s.anchor_on, s.zone, s.started_at "
+    "SELECT t.id, t.public_id, t.state, t.grace_until, s.id, s.ended_at "
     "FROM tenant t LEFT JOIN subscription s ON s.tenant_id = t.id AND s.state = 'ACTIVE' WHERE "
 )
+PHASES: Final = (
+    "SELECT p.tenant_id, p.id, p.starts_at, p.plan_id, p.seats FROM phase p "
+    "JOIN subscription s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id AND s.state = 'ACTIVE' WHERE "
+)
+IN_ORDER: Final = " ORDER BY p.tenant_id, p.starts_at, p.id"
 GATES: Final = "SELECT p.tenant_id, p.id, p.starts_at, p.ends_at, p.state = 'CLOSED' FROM billing_period p "
 COUNTERS: Final = "SELECT tenant_id, period_starts_at, meter, used, reserved FROM usage_counter WHERE "
 OPERATIONS: Final = f"SELECT {', '.join(OPERATION)} FROM operation WHERE "
@@ -80,6 +85,7 @@ def _uuid(value: Any) -> Any:
 
 def read_known(
     accounts: Iterable[Sequence[Any]],
+    phases: Iterable[Sequence[Any]],
     gates: Iterable[Sequence[Any]],
     counters: Iterable[Sequence[Any]],
     operations: Iterable[Sequence[Any]],
@@ -88,10 +94,12 @@ def read_known(
 ) -> Known:
     """Make values of the rows that the ledger's queries answer, each in the order of its query's columns."""
     known = Known()
-    for tenant_id, public_id, state, grace, plan, seats, anchor, zone, started in accounts:
+    for tenant_id, public_id, state, grace_until, subscription, ended_at in accounts:
         known.accounts[tenant_id] = Account(
-            tenant_id, str(public_id), state, grace, _uuid(plan), seats or 0, anchor or "", zone or "", started or 0
+            tenant_id, str(public_id), state, grace_until, _uuid(subscription), ended_at
         )
+    for tenant_id, key, starts_at, plan, seats in phases:
+        known.phases.setdefault(tenant_id, []).append(StoredPhase(_uuid(key), starts_at, _uuid(plan), seats))
     for tenant_id, key, starts_at, ends_at, is_closed in gates:
         known.gates.setdefault(tenant_id, []).append(Gate(_uuid(key), starts_at, ends_at, bool(is_closed)))
     for tenant_id, starts_at, meter, used, reserved in counters:

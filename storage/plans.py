@@ -11,10 +11,21 @@ from storage.ids import new_id
 
 
 class LimitPolicy(StrEnum):
-    """What happens at a quota: SOFT goes on and bills overage, HARD refuses until the period resets."""
+    """What happens at a quota, once credits are used up: SOFT goes on and bills overage, HARD refuses until the period
+    resets, TOP_UP refuses until credits are bought, AUTO_UPGRADE goes on on the plan's successor.
+    """
 
     SOFT = "SOFT"
     HARD = "HARD"
+    TOP_UP = "TOP_UP"
+    AUTO_UPGRADE = "AUTO_UPGRADE"
+
+
+class FeesDue(StrEnum):
+    """When fees are billed: with the usage of their own period, or before it begins."""
+
+    ARREARS = "ARREARS"
+    ADVANCE = "ADVANCE"
 
 
 class Plan(Model):
@@ -26,6 +37,9 @@ class Plan(Model):
     name = TextField()
     currency = TextField()
     interval = CharEnumField(Interval)
+    fees = CharEnumField(FeesDue, default=FeesDue.ARREARS)
+    minimum_minor = BigIntField(null=True)
+    successor_id = UUIDField(null=True)
     content_hash = TextField()
     stripe_product_id = TextField(null=True)
     stripe_price_id = TextField(null=True)
@@ -57,6 +71,13 @@ class Quota(Model):
     meter = TextField()
     units = BigIntField()
     policy = CharEnumField(LimitPolicy)
+    spend_cap_minor = BigIntField(null=True)
+    packs: JSONField[list[dict[str, int]]] = JSONField(default=list)
+    """Top-ups on offer: [{units, price_minor}]."""
+    auto_top_up: JSONField[dict[str, int] | None] = JSONField(null=True)
+    """{below, pack, monthly_cap_minor}: buy pack number `pack` whenever fewer units than `below` are left."""
+    alerts_at: JSONField[list[int]] = JSONField(default=list)
+    """Percentages of the quota, ascending."""
 
     class Meta:
         table = "quota"

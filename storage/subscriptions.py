@@ -2,11 +2,12 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from uuid import UUID
 
-from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
+from tortoise.fields import BigIntField, BooleanField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
-from inkmeter.periods import BillingPeriod
+from inkmeter.periods import Anchor, BillingPeriod, Interval
 from storage.database import lock, row
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
@@ -27,17 +28,20 @@ class PeriodState(StrEnum):
 
 
 class Subscription(Model):
-    """A tenant on a plan version, from an anchor day in a time zone."""
+    """A tenant that is billed, from an anchor day in a time zone; its plan and seats stand in its phases."""
 
     tenant_id = BigIntField()
     id = UUIDField(primary_key=True, default=new_id)
-    plan_id = UUIDField()
-    seats = BigIntField()
+    interval = CharEnumField(Interval)
     anchor_on = TextField()
     zone = TextField()
     state = CharEnumField(SubscriptionState)
     started_at = InstantField()
+    trial_ends_at = InstantField(null=True)
     ended_at = InstantField(null=True)
+    end_proration = TextField(default="NONE")
+    budget_minor = BigIntField(null=True)
+    budget_alerts_at: JSONField[list[int]] = JSONField(default=list)
     stripe_subscription_id = TextField(null=True)
 
     class Meta:
@@ -46,6 +50,41 @@ class Subscription(Model):
     @property
     def anchor_day(self) -> date:
         return date.fromisoformat(self.anchor_on)
+
+    @property
+    def anchor(self) -> Anchor:
+        """The day and zone from which the billing periods are counted."""
+        return Anchor(self.anchor_day, self.zone, self.interval)
+
+
+class PhaseReason(StrEnum):
+    """Why the terms of a subscription changed."""
+
+    START = "START"
+    SEATS = "SEATS"
+    PLAN = "PLAN"
+    AUTO_UPGRADE = "AUTO_UPGRADE"
+
+
+class Phase(Model):
+    """The terms of a subscription from `starts_at` on, until the next phase begins; one in the future is scheduled.
+
+    `proration` says how its fees are charged in the period in which it begins; null leaves that to each billing model.
+    """
+
+    tenant_id = BigIntField()
+    id = UUIDField(primary_key=True, default=new_id)
+    subscription_id = UUIDField()
+    starts_at = InstantField()
+    plan_id = UUIDField()
+    seats = BigIntField()
+    reason = CharEnumField(PhaseReason)
+    proration = TextField(null=True)
+    idempotency_key = TextField(null=True)
+    created_at = InstantField()
+
+    class Meta:
+        table = "phase"
 
 
 class Period(Model):
@@ -56,6 +95,7 @@ class Period(Model):
     subscription_id = UUIDField()
     starts_at = InstantField()
     ends_at = InstantField()
+    is_trial = BooleanField(default=False)
     state = CharEnumField(PeriodState)
     closed_at = InstantField(null=True)
     stripe_invoice_id = TextField(null=True)
@@ -84,3 +124,8 @@ async def enter_period(tenant_id: int, moment: datetime, *, strength: str = "SHA
     if found is None:
         return None
     return await Period.get(tenant_id=tenant_id, id=found["id"])
+
+
+async def phases_of(tenant_id: int, subscription_id: UUID) -> list[Phase]:
+    """All phases of a subscription, in order; of two that begin at once the later one holds."""
+    return await Phase.filter(tenant_id=tenant_id, subscription_id=subscription_id).order_by("starts_at", "id")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tortoise.fields import BigIntField, BooleanField, TextField, UUIDField
+from tortoise.fields import BigIntField, BooleanField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
 from inkmeter.periods import BillingPeriod
@@ -15,7 +15,9 @@ from storage.ids import new_id
 
 
 class UsageEvent(Model):
-    """One counted fact. `is_late`: its period was closed already when it was recorded."""
+    """One counted fact, never changed. `is_late`: its period was closed already when it was recorded. A negative
+    quantity takes back the event that it `reverses`, all of it.
+    """
 
     tenant_id = BigIntField()
     id = UUIDField(primary_key=True, default=new_id)
@@ -28,6 +30,9 @@ class UsageEvent(Model):
     source = TextField()
     document_id = UUIDField(null=True)
     upstream_units = BigIntField()
+    properties: JSONField[dict[str, str] | None] = JSONField(null=True)
+    reverses = UUIDField(null=True)
+    note = TextField(null=True)
 
     class Meta:
         table = "usage_event"
@@ -35,20 +40,25 @@ class UsageEvent(Model):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The sums of a meter in a period, in units."""
+    """The sums of a meter in a period, in units: `credited` of those used were paid for with credits, and `pledged`
+    credits are kept for those reserved.
+    """
 
     used: int = 0
     reserved: int = 0
+    credited: int = 0
+    pledged: int = 0
 
 
 async def read_counters(tenant_id: int, period_starts_at: datetime) -> dict[str, Counter]:
     """The counters of a period by meter; a meter without a row is zero."""
     found = await rows(
-        "SELECT meter, used, reserved FROM usage_counter WHERE tenant_id = ? AND period_starts_at = ?",
+        "SELECT meter, used, reserved, credited, pledged FROM usage_counter "
+        "WHERE tenant_id = ? AND period_starts_at = ?",
         tenant_id,
         to_micros(period_starts_at),
     )
-    return {entry["meter"]: Counter(entry["used"], entry["reserved"]) for entry in found}
+    return {e["meter"]: Counter(e["used"], e["reserved"], e["credited"], e["pledged"]) for e in found}
 
 
 async def sum_events(tenant_id: int, period: BillingPeriod) -> dict[str, int]:

@@ -10,7 +10,7 @@ from services.usage import NewEvent
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
 from storage.operations import Operation
-from storage.subscriptions import Subscription
+from storage.subscriptions import Subscription, phases_of
 from storage.usage import UsageEvent
 from tests.bookkeeping import sign_up, used_units
 from tests.crash import stories
@@ -43,7 +43,8 @@ async def test_provisioning(city: City) -> None:
         [subscription] = await Subscription.filter(tenant_id=tenant.id)
         assert [c["id"] for c in theirs["customer"]] == [tenant.stripe_customer_id], fate
         assert [s["id"] for s in theirs["subscription"]] == [subscription.stripe_subscription_id], fate
-        [price] = [p for p in theirs["price"] if p["lookup_key"] == f"inkmeter:{subscription.plan_id}:base"]
+        [phase] = await phases_of(tenant.id, subscription.id)
+        [price] = [p for p in theirs["price"] if p["lookup_key"] == f"inkmeter:{phase.plan_id}:base"]
         plan = [p for p in theirs["product"] if p["metadata"].get("plan_code") == f"plan-{reference}"]
         assert [p["id"] for p in plan] == [price["product"]], fate
 

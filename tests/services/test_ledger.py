@@ -14,7 +14,7 @@ from services.commands import Command, Commit, Fact, Intent, NeedsPeriod, NeedsT
 from services.ledger import plan
 from services.terms import PlanTerms
 from storage.fields import to_micros
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, Writes
+from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase, Writes
 from storage.operations import OperationKind
 from storage.plans import LimitPolicy, Plan, Price, Quota
 
@@ -45,7 +45,8 @@ class Books:
     """A store in memory: gives out what is known, and takes in what is written, as the databases do."""
 
     def __init__(self) -> None:
-        self.account = Account(1, str(uuid4()), "ACTIVE", None, PLAN_ID, 1, "2026-03-01", "UTC", to_micros(START))
+        self.account = Account(1, str(uuid4()), "ACTIVE", None, uuid4(), None)
+        self.phase = StoredPhase(uuid4(), to_micros(START), PLAN_ID, 1)
         self.gate = Gate(uuid4(), to_micros(START), to_micros(END), is_closed=False)
         self.operations: dict[tuple[int, str], StoredOperation] = {}
         self.events: list[tuple[Any, ...]] = []
@@ -54,6 +55,7 @@ class Books:
     def run(self, commands: list[Command], limit: int) -> list[Any]:
         known = Known(
             accounts={1: self.account},
+            phases={1: [self.phase]},
             gates={1: [self.gate]},
             counters={key: list(sums) for key, sums in self.counters.items()},
             operations=dict(self.operations),
@@ -212,9 +214,9 @@ def test_what_is_missing_is_asked_for() -> None:
     [need] = books.run([Record(1, [Fact(METER, 1, "a", NOW), Fact(METER, 1, "b", later)], NOW)], limit=9)
     assert need == NeedsPeriod(1, later)
     assert books.events == [], "a command is planned whole or not at all"
-    books.account.plan_id = uuid4()
+    books.phase.plan_id = uuid4()
     [need] = books.run([reserve("k")], limit=9)
-    assert need == NeedsTerms(books.account.plan_id)
-    books.account.plan_id = None
+    assert need == NeedsTerms(books.phase.plan_id)
+    books.account.ended_at = to_micros(NOW)
     [refusal] = books.run([reserve("k")], limit=9)
     assert isinstance(refusal, SubscriptionInactive)
