@@ -51,13 +51,16 @@ from inkmeter.errors import (
     WebhookRejected,
 )
 from inkmeter.events import (
+    CreditsToppedUp,
     DocumentCompleted,
     Event,
     InvoiceFinalized,
     InvoicePaid,
     OperationRefused,
     PaymentFailed,
+    PlanUpgraded,
     TenantProvisioned,
+    ThresholdCrossed,
     UsageRecorded,
 )
 from inkmeter.hooks import (
@@ -88,6 +91,7 @@ from inkmeter.usage import (
     Aggregation,
     Meter,
     Rounding,
+    UnitRounding,
     Usage,
     packs,
 )
@@ -106,6 +110,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Conflict",
+    "CreditsToppedUp",
     "DocumentCompleted",
     "DraftLine",
     "Event",
@@ -126,6 +131,7 @@ __all__ = [
     "OutcomeUnknown",
     "PaymentFailed",
     "PaymentRefused",
+    "PlanUpgraded",
     "PluginError",
     "Problem",
     "QuotaExceeded",
@@ -141,8 +147,10 @@ __all__ = [
     "SystemClock",
     "TenantProvisioned",
     "TenantRestricted",
+    "ThresholdCrossed",
     "TopUpRequired",
     "TravelClock",
+    "UnitRounding",
     "Units",
     "UnknownCurrency",
     "UpstreamError",

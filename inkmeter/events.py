@@ -38,6 +38,38 @@ class OperationRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ThresholdCrossed(Event):
+    """Usage reached `percent` of a bound, for the first time in this period: `value` of `bound`.
+
+    `kind` is QUOTA, CREDITS or SPEND; the numbers are units of the `meter`, for SPEND minor units of money.
+    """
+
+    kind: str
+    meter: str
+    percent: int
+    value: int
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanUpgraded(Event):
+    """A quota with AUTO_UPGRADE was passed: the tenant is on the plan's successor now."""
+
+    meter: str
+    from_plan: str
+    to_plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditsToppedUp(Event):
+    """Credits ran low, and the plan's rule bought more of them: `units` for `price`, on the next invoice."""
+
+    meter: str
+    units: int
+    price: Money
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentCompleted(Event):
     """Every signer has signed the document."""
 

@@ -1,6 +1,7 @@
 """Meters, and the usage of one meter in one period as a billing model sees it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -10,20 +11,47 @@ from inkmeter.periods import BillingPeriod
 
 
 class Aggregation(StrEnum):
-    """How the events of a meter become one number for a period."""
+    """How the events of a meter become one number for a period.
+
+    SUM of the quantities; COUNT of the events; UNIQUE, how many different values a property had; MAX, the largest;
+    LATEST, the last level that was reported; TIME_WEIGHTED, the level averaged over the period.
+    """
 
     SUM = "SUM"
+    COUNT = "COUNT"
+    UNIQUE = "UNIQUE"
     MAX = "MAX"
+    LATEST = "LATEST"
+    TIME_WEIGHTED = "TIME_WEIGHTED"
+
+
+class UnitRounding(StrEnum):
+    """What becomes of a fraction of a unit when a period is billed."""
+
+    NONE = "NONE"
+    UP = "UP"
+    DOWN = "DOWN"
+    HALF_UP = "HALF_UP"
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What is counted. `code` is stable and snake_case; `unit` names one of it for people."""
+    """What is counted. `code` is stable and snake_case; `unit` names one of it for people.
+
+    It counts the events of `source` (its own code unless another meter's is given) whose properties match every one
+    of `filters`. With a `property` that one's number is what counts, and not the event's quantity; for UNIQUE it is
+    the value that is told apart. Quantities are kept in integers of 10^-`decimals` units.
+    """
 
     code: str
     unit: str
     description: str
     aggregation: Aggregation = Aggregation.SUM
+    source: str | None = None
+    property: str | None = None
+    decimals: int = 0
+    rounding: UnitRounding = UnitRounding.NONE
+    filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 METERS: Final[dict[str, Meter]] = {

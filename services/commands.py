@@ -7,6 +7,8 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from inkmeter.errors import SignNowRefused
+from inkmeter.money import Money
+from storage.credits import CreditEntryKind, CreditSource
 from storage.fields import to_micros
 from storage.ledger import Wanted
 from storage.operations import OperationKind
@@ -73,7 +75,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact to be counted, checked before."""
+    """A fact to be counted, checked before. `quantity` is in 10^-decimals units of the meter of that code."""
 
     meter: str
     quantity: int
@@ -81,6 +83,7 @@ class Fact:
     occurred_at: datetime
     is_moment_given: bool = True
     """False if the sender left the moment to us: then it does not tell two facts apart."""
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,67 @@ class Record:
     now: datetime
     source: str = "api"
     document_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An event takes back the one of `event_key`, whole; another replaces it if there is a `quantity`.
+
+    Both lie at the moment of the first. `properties` None leaves them as they were.
+    """
+
+    event_key: str
+    idempotency_key: str
+    quantity: int | None
+    properties: Mapping[str, str] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """Take events back. Answered with one result for each: True for new, False for known, or why not.
+
+    The events are stored under the keys `correction:<key>` and `replacement:<key>`.
+    """
+
+    tenant_id: int
+    corrections: Sequence[Correction]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GrantCredits:
+    """Give units of a meter; with a `price` they are bought, and billed on the next invoice.
+
+    Answered with (the grant, whether it is new). Raises Conflict for the same key with other content.
+    """
+
+    tenant_id: int
+    idempotency_key: str
+    meter: str
+    units: int
+    source: CreditSource
+    now: datetime
+    priority: int = 0
+    expires_at: datetime | None = None
+    note: str | None = None
+    price: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCredits:
+    """Take units of a grant away that are not consumed; None takes all that are free.
+
+    Answered with the units that were taken. Raises NotFound, and Conflict if fewer are free: those pledged to
+    operations without an answer are not.
+    """
+
+    tenant_id: int
+    grant_id: UUID
+    kind: CreditEntryKind
+    now: datetime
+    units: int | None = None
+    note: str | None = None
 
 
 Command = Reserve | Commit | Release | Record

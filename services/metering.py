@@ -15,6 +15,7 @@ from uuid import UUID
 
 from services.commands import Command, wanted
 from services.ledger import plan
+from services.measures import MeterBook
 from services.terms import PlanTerms
 from storage.ledger import Conflicted, Known, LedgerStore, Writes
 
@@ -27,10 +28,13 @@ Waiting = tuple[Command, "asyncio.Future[Any]"]
 
 
 class Metering:
-    """One queue and one writer per process. `terms` are the plans that were loaded; they never change."""
+    """One queue and one writer per process. `terms` are the plans that were loaded, `meters` all that are known;
+    neither ever changes, but there may be more of them by now.
+    """
 
     def __init__(self, store: LedgerStore) -> None:
         self.terms: dict[UUID, PlanTerms] = {}
+        self.meters = MeterBook()
         self._store = store
         self._queue: list[Waiting] = []
         self._filled = asyncio.Event()

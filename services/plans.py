@@ -11,6 +11,7 @@ import orjson
 from inkmeter.billing_model import BillingModel
 from inkmeter.errors import InvalidConfig, NotFound, Problem, Refused
 from inkmeter.periods import Interval
+from services import meters
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
@@ -165,12 +166,15 @@ async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
         raise NotFound("no such plan", path=("planId",))
     prices = await Price.filter(plan_id=plan_id).order_by("position")
     quotas = await Quota.filter(plan_id=plan_id)
+    codes = [*(price.meter for price in prices), *(quota.meter for quota in quotas)]
+    book = await meters.find_meters(platform, *codes)
     return PlanTerms(
         plan=plan,
         prices=tuple(
             (price, platform.plugins.billing_models.get(price.model).configure(price.config)) for price in prices
         ),
         quotas={quota.meter: quota for quota in quotas},
+        meters={code: book[code] for code in codes},
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inkmeter.billing_model import BillingModel
+from inkmeter.usage import Meter
 from storage.plans import Plan, Price, Quota
 
 
@@ -14,3 +15,5 @@ class PlanTerms:
     plan: Plan
     prices: tuple[tuple[Price, BillingModel], ...]
     quotas: Mapping[str, Quota]
+    meters: Mapping[str, Meter]
+    """Of its prices and quotas, by code."""

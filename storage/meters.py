@@ -1,21 +1,11 @@
 """Meters that the operator has defined; the built-in ones are in `inkmeter.usage`."""
 
-from enum import StrEnum
-
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
+from inkmeter.usage import Aggregation, Meter, UnitRounding
 from storage.fields import InstantField
 from storage.ids import new_id
-
-
-class UnitRounding(StrEnum):
-    """What becomes of a fraction of a unit when a period is billed."""
-
-    NONE = "NONE"
-    UP = "UP"
-    DOWN = "DOWN"
-    HALF_UP = "HALF_UP"
 
 
 class StoredMeter(Model):
@@ -27,10 +17,10 @@ class StoredMeter(Model):
     id = UUIDField(primary_key=True, default=new_id)
     code = TextField()
     position = BigIntField()
-    source = TextField()
+    source = TextField(null=True)
     unit = TextField()
     description = TextField()
-    aggregation = TextField()
+    aggregation = CharEnumField(Aggregation)
     property = TextField(null=True)
     decimals = BigIntField()
     rounding = CharEnumField(UnitRounding)
@@ -39,3 +29,21 @@ class StoredMeter(Model):
 
     class Meta:
         table = "meter"
+
+
+async def read_meters() -> list[Meter]:
+    """The operator's meters, in the order in which they were made."""
+    return [
+        Meter(
+            code=row.code,
+            unit=row.unit,
+            description=row.description,
+            aggregation=row.aggregation,
+            source=row.source,
+            property=row.property,
+            decimals=row.decimals,
+            rounding=row.rounding,
+            filters={name: frozenset(values) for name, values in row.filters.items()},
+        )
+        for row in await StoredMeter.all().order_by("position")
+    ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from inkmeter.errors import Conflict, QuotaExceeded, SignNowRefused, SubscriptionInactive
 from inkmeter.periods import Interval
+from inkmeter.usage import METERS
 from plugins.manager import load_plugins
 from services.commands import Command, Commit, Fact, Intent, NeedsPeriod, NeedsTerms, Record, Release, Reserve
 from services.ledger import plan
@@ -38,7 +39,11 @@ def terms(limit: int) -> dict[UUID, PlanTerms]:
     )
     price = Price(plan_id=PLAN_ID, position=0, meter=METER, model="per-document", config={"unitPrice": "2.00"})
     quota = Quota(plan_id=PLAN_ID, meter=METER, units=limit, policy=LimitPolicy.HARD)
-    return {PLAN_ID: PlanTerms(row, ((price, model.configure({"unitPrice": "2.00"})),), {METER: quota})}
+    return {
+        PLAN_ID: PlanTerms(
+            row, ((price, model.configure({"unitPrice": "2.00"})),), {METER: quota}, {METER: METERS[METER]}
+        )
+    }
 
 
 class Books:
