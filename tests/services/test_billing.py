@@ -108,6 +108,12 @@ def test_a_start_inside_the_cycle(how: Proration | None, start: datetime, line: 
     assert told(bill_period(facts(Stage(start, flat("30.00"), 1, how)))) == [("FEE", *line)]
 
 
+def test_the_day_of_the_start_is_billed_as_lago_tells_it() -> None:
+    august = Anchor(datetime(2022, 8, 1, tzinfo=UTC).date()).period(0)
+    stage = Stage(datetime(2022, 8, 10, 15, tzinfo=UTC), flat("50"), 1, DAY)
+    assert told(fee_lines(facts(stage, cycle=august))) == [("FEE", "Flat fee (22 of 31 days)", "35.48")]
+
+
 @pytest.mark.parametrize(
     ("how", "end", "line"),
     [
@@ -474,6 +480,17 @@ def test_a_bill_is_never_negative_and_repeats(course: PeriodFacts) -> None:
     assert tuple(entry for entry in bill if entry.kind is LineKind.FEE) == fee_lines(course)
     order = [list(LineKind).index(entry.kind) for entry in bill]
     assert order == sorted(order)
+
+
+@given(st.data(), CURRENCIES, st.integers(0, 9), QUANTITIES)
+def test_a_whole_period_costs_what_each_price_says(
+    data: st.DataObject, currency: str, seats: int, units: Decimal
+) -> None:
+    terms = data.draw(plans(currency))
+    bill = bill_period(PeriodFacts(JUNE, "UTC", (Stage(MAY, terms, seats),), units={METER: units}))
+    for entry, model in terms.prices:
+        expected = price(model, Usage(units, JUNE, seats, "document"), currency).lines
+        assert tuple(line.line for line in bill if line.price_id == entry.id) == expected
 
 
 @given(courses())
