@@ -13,7 +13,7 @@ from typing import Final
 from inkmeter.periods import BillingPeriod
 from inkmeter.usage import Meter
 from services import jobs, meters
-from services.measures import LEVELS, SEATS, MeterBook, is_plain
+from services.measures import LEVELS, SEATS, MeterBook, takes_all
 from services.platform import Platform
 from services.tallies import Tally
 from storage import counters as stored
@@ -85,10 +85,10 @@ async def recount(
     tallies: dict[str, Tally] = {}
     for code, (quantity, events) in (await sum_and_count(tenant_id, span, known_at=known_at)).items():
         fed = [Tally(m) for m in book.fed_by(code) if m.aggregation not in LEVELS and only in (None, m.code)]
-        read = [tally for tally in fed if not is_plain(tally.meter)]
+        read = [tally for tally in fed if not takes_all(tally.meter)]
         for tally in fed:
             tallies[tally.meter.code] = tally
-            if is_plain(tally.meter):
+            if takes_all(tally.meter):
                 tally.add(quantity, events)
         if read:
             bounds = to_micros(span.start), to_micros(span.end)

@@ -24,7 +24,7 @@ _ROUNDINGS: Final = {
 }
 
 
-def is_plain(meter: Meter) -> bool:
+def takes_all(meter: Meter) -> bool:
     """Whether every event of its source adds its quantity, or one, whatever its properties are."""
     return meter.aggregation in ADDED_UP and meter.property is None and not meter.filters
 
@@ -40,10 +40,11 @@ class MeterBook:
         for meter in self.meters.values():
             source = meter.source or meter.code
             self._fed[source] = (*self._fed.get(source, ()), meter)
+        self._plain = {code for code, fed in self._fed.items() if len(fed) == 1 and _is_plain(fed[0])}
         self.simple = frozenset(
             meter.code
             for meter in self.meters.values()
-            if meter.source is None and meter.code != SEATS and meter.decimals == 0 and is_plain(meter)
+            if meter.source is None and meter.code != SEATS and meter.decimals == 0 and takes_all(meter)
         )
         """Codes of the meters whose events need nothing but a whole quantity: nearly all are of one of these."""
 
@@ -52,6 +53,10 @@ class MeterBook:
 
     def __getitem__(self, code: str) -> Meter:
         return self.meters[code]
+
+    def is_plain(self, code: str) -> bool:
+        """Whether events of this code add their quantity to one meter, and do nothing else."""
+        return code in self._plain
 
     def fed_by(self, code: str) -> tuple[Meter, ...]:
         """The meters that count events of this code: usually the one of that name alone."""
@@ -79,11 +84,17 @@ def added(meter: Meter, quantity: int, properties: Mapping[str, str]) -> int | N
 
 
 def value_of(meter: Meter, quantity: int, properties: Mapping[str, str]) -> str | None:
-    """The value that an event shows to a UNIQUE or MAX meter; None if it does not count."""
-    if meter.aggregation is Aggregation.UNIQUE:
-        return properties.get(meter.property or "") if is_counted(meter, properties) else None
-    number = added(meter, quantity, properties)
-    return None if number is None else str(number)
+    """What a UNIQUE or MAX meter tells apart; None if the event does not count, or it is another kind of meter."""
+    if meter.aggregation is Aggregation.UNIQUE and meter.property is not None:
+        return properties.get(meter.property) if is_counted(meter, properties) else None
+    if meter.aggregation is Aggregation.MAX:
+        number = added(meter, quantity, properties)
+        return str(number) if number is not None else None
+    return None
+
+
+def _is_plain(meter: Meter) -> bool:
+    return meter.source is None and meter.aggregation is Aggregation.SUM and not meter.filters and not meter.property
 
 
 def scaled(number: str | Decimal | int | None, decimals: int) -> int | None:
