@@ -193,7 +193,7 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
     ),
     Quantity: _scalar(
         "Quantity",
-        "An exact number of a meter's units. As input a whole number or a string, `3` or `\"1.5\"`: a float is refused. "
+        'An exact number of a meter\'s units. As input a whole number or a string, `3` or `"1.5"`: a float is refused. '
         'As output always a string without zeros at its end, `"1.5"`.',
         _parse_quantity,
         _print_quantity,

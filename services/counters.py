@@ -113,11 +113,12 @@ async def rebuild_counters(platform: Platform, tenant: Tenant | None, *, check: 
 
 
 async def _periods(tenant: Tenant | None) -> AsyncIterator[PeriodKey]:
-    after = (tenant.id, -ALWAYS) if tenant else _FIRST
-    while found := await stored.periods_after(*after, _SLICE, only_open=False, only_tenant=tenant is not None):
+    tenant_id, starts_at = (tenant.id, -ALWAYS) if tenant else _FIRST
+    is_one = tenant is not None
+    while found := await stored.periods_after(tenant_id, starts_at, _SLICE, only_open=False, only_tenant=is_one):
         for period in found:
             yield period
-        after = (found[-1].tenant_id, found[-1].starts_at)
+        tenant_id, starts_at = found[-1].tenant_id, found[-1].starts_at
 
 
 async def _settle(book: MeterBook, period: PeriodKey, *, repair: bool) -> list[Difference]:
@@ -204,8 +205,8 @@ async def backfill_meter(platform: Platform, job: Job) -> None:
     Ingestion may go on: whoever plans a batch knows the meter as soon as it exists, and both hold the period's lock.
     """
     book = await meters.refresh(platform)
-    after = tuple(job.payload.get("after", _FIRST))
-    while found := await stored.periods_after(after[0], after[1], 1, only_open=True):
+    after: tuple[int, int] = tuple(job.payload.get("after", _FIRST))
+    while found := await stored.periods_after(*after, 1, only_open=True):
         [period] = found
         after = (period.tenant_id, period.starts_at)
         start = from_micros(period.starts_at)
@@ -231,8 +232,8 @@ async def schedule_check(platform: Platform) -> None:
 async def check_counters(platform: Platform, job: Job) -> None:
     """The job that looks at every open period once a day. What differs becomes a discrepancy; nothing is repaired."""
     book = await meters.refresh(platform)
-    after = tuple(job.payload.get("after", _FIRST))
-    while found := await stored.periods_after(after[0], after[1], _SLICE, only_open=True):
+    after: tuple[int, int] = tuple(job.payload.get("after", _FIRST))
+    while found := await stored.periods_after(*after, _SLICE, only_open=True):
         for period in found:
             await _report(platform, await _settle(book, period, repair=False))
         for tenant_id in dict.fromkeys(period.tenant_id for period in found):

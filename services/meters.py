@@ -169,7 +169,9 @@ def _decimals(problems: Problems, command: CreateMeter, source: Meter | None) ->
     if source is not None and command.property is None:
         # An average is worked out when it is asked for, and may be finer than the levels.
         is_fine = wanted > least and command.aggregation is Aggregation.TIME_WEIGHTED
-        problems.check(wanted == least or is_fine, f"{source.code} has {least}, and so has what it adds up to", "decimals")
+        problems.check(
+            wanted == least or is_fine, f"{source.code} has {least}, and so has what it adds up to", "decimals"
+        )
     return wanted
 
 

@@ -87,7 +87,9 @@ async def wrong_grants(tenant_id: int) -> list[WrongGrant]:
     return [WrongGrant(UUID(str(e["id"])), e["meter"], e["remaining"], int(e["units"])) for e in found]
 
 
-async def set_counter(tenant_id: int, period_starts_at: int, meter: str, used: int, reserved: int, credited: int) -> None:
+async def set_counter(
+    tenant_id: int, period_starts_at: int, meter: str, used: int, reserved: int, credited: int
+) -> None:
     """Write what a counter must say."""
     await rows(
         "INSERT INTO usage_counter (tenant_id, period_starts_at, meter, used, reserved, credited) "

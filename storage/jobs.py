@@ -159,9 +159,7 @@ async def advance_job(job: Job, payload: dict[str, Any], now: datetime) -> None:
 
 async def waiting_jobs(tenant_id: int, topic: str) -> set[str]:
     """The keys of the jobs of a topic that are not done."""
-    found = await rows(
-        "SELECT dedup FROM job WHERE tenant_id = ? AND topic = ? AND state <> 'DONE'", tenant_id, topic
-    )
+    found = await rows("SELECT dedup FROM job WHERE tenant_id = ? AND topic = ? AND state <> 'DONE'", tenant_id, topic)
     return {entry["dedup"] for entry in found}
 
 

@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-
 from tortoise.connection import get_connection
 from tortoise.fields import BigIntField, BooleanField, JSONField, TextField, UUIDField
 from tortoise.models import Model
@@ -175,9 +174,10 @@ async def bucket_sums(
     """The sums of a code's events in [start, end), by a quarter of an hour and the value of a property; at most so
     many, in no order.
     """
+    known_at: tuple[int, ...] = ()
     if group_by is None:
         group, events = "NULL", "CASE WHEN e.reverses IS NULL THEN 1 ELSE -1 END"
-        which, known_at = "e.tenant_id = ? AND e.meter = ? AND e.occurred_at >= ? AND e.occurred_at < ?", ()
+        which = "e.tenant_id = ? AND e.meter = ? AND e.occurred_at >= ? AND e.occurred_at < ?"
     else:
         group, events, which, known_at = _property_text(), "1", _STANDS, (ALWAYS, ALWAYS)
     found = await rows(
@@ -196,7 +196,7 @@ async def bucket_sums(
 
 
 def _property_text() -> str:
-    """The value of the property whose name is the parameter: the one expression that the databases write differently."""
+    """The value of the property whose name is the parameter: the one expression that is not the same on both."""
     if get_connection("default").capabilities.dialect == "postgres":
         return "(e.properties::json ->> ?::text)"
     return "(SELECT value FROM json_each(e.properties) WHERE key = ?)"
@@ -206,20 +206,23 @@ class FoundEvent(NamedTuple):
     """What a correction must know of the event that it corrects."""
 
     meter: str
+    quantity: int
+    occurred_at: datetime
     properties: Mapping[str, str]
-    is_reversal: bool
 
 
 async def find_events(tenant_id: int, keys: list[str]) -> dict[str, FoundEvent]:
     """The tenant's events of these idempotency keys."""
     found = await rows(
-        "SELECT idempotency_key, meter, properties, reverses FROM usage_event WHERE tenant_id = ? "
+        "SELECT idempotency_key, meter, quantity, occurred_at, properties FROM usage_event WHERE tenant_id = ? "
         f"AND idempotency_key IN ({', '.join('?' * len(keys))})",
         tenant_id,
         *keys,
     )
     return {
-        e["idempotency_key"]: FoundEvent(e["meter"], read_properties(e["properties"]), e["reverses"] is not None)
+        e["idempotency_key"]: FoundEvent(
+            e["meter"], e["quantity"], from_micros(e["occurred_at"]), read_properties(e["properties"])
+        )
         for e in found
     }
 
