@@ -2,7 +2,20 @@
 
 from strawberry.tools import create_type
 
-from resolvers import documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+from resolvers import (
+    corrections,
+    counters,
+    documents,
+    invoices,
+    meters,
+    nodes,
+    plans,
+    series,
+    subscriptions,
+    tenants,
+    usage,
+    webhooks,
+)
 
 Query = create_type(
     "Query",
@@ -14,12 +27,15 @@ Query = create_type(
         plans.explain_price,
         invoices.invoice,
         invoices.invoices_list,
+        meters.meters_list,
         nodes.node,
         plans.plan,
         plans.plans_list,
         tenants.tenant,
         tenants.tenants_list,
         usage.current_usage,
+        usage.usage_events,
+        series.usage_series,
         tenants.viewer,
     ],
     description="Everything that can be asked.",
@@ -29,11 +45,14 @@ Mutation = create_type(
     "Mutation",
     [
         invoices.close_period,
+        corrections.correct_usage,
+        meters.create_meter,
         plans.create_plan,
         documents.download_signed,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
+        counters.rebuild_counters,
         usage.record_usage,
         documents.send_invite,
         subscriptions.subscribe_tenant,

@@ -26,11 +26,11 @@ NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 class NewEvent:
     """A fact to be counted; `occurred_at` decides its billing period, the present if it is missing.
 
-    `quantity` is in the meter's units, 1 if it is missing; `properties` are as they came, of JSON's types.
+    `quantity` is in the meter's units; `properties` are as they came, of JSON's types.
     """
 
     meter: str
-    quantity: int | Decimal | None
+    quantity: int | Decimal
     idempotency_key: str
     occurred_at: datetime | None = None
     properties: Mapping[str, object] | None = None
@@ -40,8 +40,7 @@ def read_fact(book: MeterBook, event: NewEvent, now: datetime, index: int) -> Fa
     """The fact that the event at `index` tells. Raises InvalidInput with everything that is wrong with it."""
     moment, is_given = event.occurred_at or now, event.occurred_at is not None
     if _is_good(book, event, now):
-        quantity = 1 if event.quantity is None else event.quantity
-        return Fact(event.meter, int(quantity), event.idempotency_key, moment, is_given, NO_PROPERTIES)
+        return Fact(event.meter, int(event.quantity), event.idempotency_key, moment, is_given, NO_PROPERTIES)
     problems, path = Problems(), ("events", str(index))
     check_new_key(problems, event.idempotency_key, *path, "idempotencyKey")
     if is_given:
@@ -59,7 +58,8 @@ def _is_good(book: MeterBook, event: NewEvent, now: datetime) -> bool:
     key, quantity = event.idempotency_key, event.quantity
     return (
         event.meter in book.simple
-        and (quantity is None or (type(quantity) is int and 1 <= quantity <= MAX_UNITS))
+        and type(quantity) is int
+        and 1 <= quantity <= MAX_UNITS
         and not event.properties
         and 1 <= len(key) <= MAX_KEY
         and key.isascii()
@@ -115,12 +115,12 @@ def read_properties(problems: Problems, given: Mapping[str, object] | None, *pat
 def read_units(
     problems: Problems,
     meter: Meter,
-    quantity: int | Decimal | None,
+    quantity: int | Decimal,
     properties: Mapping[str, str],
     *path: str,
 ) -> int:
     """The quantity of an event in 10^-decimals units of its meter, which also needs the property that it counts."""
-    units = scaled(1 if quantity is None else quantity, meter.decimals)
+    units = scaled(quantity, meter.decimals)
     least = 0 if meter.aggregation in LEVELS else 1
     if not problems.check(
         units is not None and least <= units <= MAX_UNITS, _range_of(meter, least), *path, "quantity"

@@ -18,7 +18,8 @@ from storage.database import transaction
 from storage.fields import to_micros
 from storage.subscriptions import Period, Phase, enter_period, phases_of
 from storage.tenants import Tenant
-from storage.usage import ALWAYS, Counter, ListedEvent, Standing, list_events, read_counters, standing_events
+from storage.usage import ALWAYS, Counter, Standing, list_events, read_counters, standing_events
+from storage.usage import ListedEvent as ListedEvent
 
 
 @dataclass(frozen=True, slots=True)

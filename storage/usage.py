@@ -246,6 +246,11 @@ class ListedEvent:
     reverses: str | None
     reversed_by: str | None
 
+    @property
+    def place(self) -> str:
+        """Where it stands in a list: µs and id."""
+        return f"{to_micros(self.occurred_at)} {self.id}"
+
 
 async def list_events(tenant_id: int, meter: str, after: tuple[int, UUID] | None, limit: int) -> list[ListedEvent]:
     """A tenant's events of a code in order of time, after (µs, id)."""
