@@ -7,6 +7,7 @@ Nothing is half done wherever it stops, and lines that were recorded before are 
 """
 
 import asyncio
+import codecs
 import contextlib
 import csv
 from collections.abc import Callable, Iterator
@@ -180,8 +181,10 @@ def _csv(source: Source, *, needs_tenant: bool) -> Iterator[tuple[int, dict[str,
     """Each row by the names of the header; what is empty is left out."""
 
     def lines() -> Iterator[str]:
-        for line in source.stream:
+        for number, line in enumerate(source.stream):
             source.advance(len(line))
+            if number == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
             # What is no UTF-8 becomes characters that are not printable: the line is refused where it matters.
             yield line.decode("utf-8", "surrogateescape")
 
@@ -211,8 +214,6 @@ def _header(reader: Any, *, needs_tenant: bool) -> list[str]:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise InvalidInput([Problem(("header",), f"is not CSV: {error}")]) from None
-    if header:
-        header[0] = header[0].removeprefix("\ufeff")
     problems = [
         Problem((name or "header",), "there is no such column")
         for name in header
