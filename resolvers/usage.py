@@ -74,6 +74,8 @@ async def usage_events(
 
 def _place(key: str) -> tuple[int, UUID]:
     moment, _, event_id = key.partition(" ")
+    if len(moment) > len(str(2**60)):
+        raise ValueError(key)
     return int(moment), UUID(event_id)
 
 

@@ -168,7 +168,7 @@ async def _comparable(book: MeterBook, period: PeriodKey, *, is_check: bool) -> 
         return counted
     ages, coming = await meter_ages(), await waiting_jobs(SYSTEM, meters.BACKFILL)
     last = period.closed_at if period.closed_at is not None else ALWAYS
-    return [meter for meter in counted if meter.code not in coming and ages.get(meter.code, 0) <= last]
+    return [meter for meter in counted if meter.code not in coming and ages.get(meter.code, 0) < last]
 
 
 async def _repair(period: PeriodKey, found: Sequence[Difference]) -> None:

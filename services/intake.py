@@ -139,4 +139,4 @@ def _range_of(meter: Meter, least: int) -> str:
     low, high = quantity_of(meter, least), quantity_of(meter, MAX_UNITS)
     if not meter.decimals:
         return f"is a whole number from {low:f} to {high:f}"
-    return f"is a number from {low:f} to {high:f} with at most {meter.decimals} decimals"
+    return f"is a number from {low:f} to {high:f} and at most {meter.decimals} digits after the point"
