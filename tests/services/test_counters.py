@@ -118,8 +118,8 @@ async def test_counters_are_what_the_events_come_to(
 ) -> None:
     """Recorded in two orders, with repeats, corrected; one of the tenants gets its derived meters counted anew."""
     await create_meter(world.platform, CreateMeter("base", "u", "b"))
-    for command in DERIVED:
-        await create_meter(world.platform, command)
+    for derived in DERIVED:
+        await create_meter(world.platform, derived)
     one, other = [await sign_up_on(world.platform, f"tenant-{next(numbers)}") for _ in range(2)]
     await world.work()
 

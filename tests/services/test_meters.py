@@ -38,7 +38,7 @@ async def create(world: World, code: str = "pages", **content: Any) -> Json:
 
 
 async def test_a_meter_is_made_once_and_never_changes(world: World) -> None:
-    content = {"aggregation": "SUM", "decimals": 2, "rounding": "UP", "property": "size"}
+    content: Json = {"aggregation": "SUM", "decimals": 2, "rounding": "UP", "property": "size"}
     content |= {"filters": [{"property": "region", "values": ["us", "eu"]}]}
     first = await create(world, **content)
     assert first["meter"] == {
@@ -52,7 +52,8 @@ async def test_a_meter_is_made_once_and_never_changes(world: World) -> None:
     }
     content["filters"] = [{"property": "region", "values": ["eu", "us"]}]
     assert await create(world, **content) == first
-    for other in ({"decimals": 3}, {"rounding": "NONE"}, {"filters": []}, {"unit": "sheet"}, {"property": None}):
+    others: list[Json] = [{"decimals": 3}, {"rounding": "NONE"}, {"filters": []}, {"unit": "x"}, {"property": None}]
+    for other in others:
         conflict = refused(await create(world, **{**content, **other}))
         assert (conflict["__typename"], conflict["path"]) == ("Conflict", ["code"])
     assert refused(await create(world, "invites_sent"))["__typename"] == "Conflict"
@@ -112,8 +113,7 @@ async def test_two_at_once_get_a_place_each(world: World) -> None:
     made = [CreateMeter(f"meter_{n % 6}", "unit", "Units.") for n in range(12)]
     answers = await asyncio.gather(*(create_meter(world.platform, command) for command in made))
     assert [answer.code for answer in answers] == [command.code for command in made]
-    places = await StoredMeter.all().order_by("position").values_list("position", flat=True)
-    assert places == [1, 2, 3, 4, 5, 6]
+    assert [stored.position for stored in await StoredMeter.all().order_by("position")] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_there_is_an_end_to_meters(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

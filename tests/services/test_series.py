@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -59,12 +60,23 @@ async def test_local_hours_and_days_over_a_change_of_clocks(world: World, zone: 
 
     days = [(first.date() + timedelta(days=n)).isoformat() for n in range((last.date() - first.date()).days)]
     span = (first.isoformat(), last.isoformat())
-    for meter, which, count in (
-        ("api_calls", "all", lambda found: sum(e["quantity"] for e in found)),
-        ("quick", "quick", lambda found: sum(e["quantity"] for e in found)),
-        ("people", "all", lambda found: len({e["properties"]["who"] for e in found})),
-        ("largest", "all", lambda found: max((e["quantity"] for e in found), default=0)),
-    ):
+
+    def added(found: list[Json]) -> int:
+        return sum(e["quantity"] for e in found)
+
+    def different(found: list[Json]) -> int:
+        return len({e["properties"]["who"] for e in found})
+
+    def largest(found: list[Json]) -> int:
+        return max((e["quantity"] for e in found), default=0)
+
+    counted: list[tuple[str, str, Callable[[list[Json]], int]]] = [
+        ("api_calls", "all", added),
+        ("quick", "quick", added),
+        ("people", "all", different),
+        ("largest", "all", largest),
+    ]
+    for meter, which, count in counted:
         points = await ask(customer, meter, *span)
         starts = [datetime.fromisoformat(point["start"]).astimezone(local).date().isoformat() for point in points]
         assert starts == days
