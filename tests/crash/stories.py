@@ -8,7 +8,7 @@ from typing import TypeVar
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
-from services import closing, documents, invites, invoices, jobs, timetable
+from services import closing, documents, invites, jobs, pushing, timetable
 from services.documents import UploadDocument
 from services.invites import SendInvite
 from services.platform import Platform
@@ -62,7 +62,7 @@ async def close(platform: Platform, reference: str) -> None:
     """Close the period that is over, and push its invoice to Stripe."""
     tenant = await Tenant.get(external_reference=reference)
     invoice = await closing.close_period(platform, tenant)
-    await jobs.run_now(platform, tenant.id, invoices.PUSH, str(invoice.id), invoices.push_invoice)
+    await jobs.run_now(platform, tenant.id, pushing.PUSH, str(invoice.id), pushing.push_invoice)
 
 
 async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:
