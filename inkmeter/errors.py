@@ -9,6 +9,7 @@ InkmeterError                    code, message
 │   ├── InvalidConfig            a price's configuration, each wrong path named
 │   ├── QuotaExceeded            the hard limit of a meter is reached
 │   ├── TopUpRequired            prepaid credits are used up
+│   ├── SpendCapReached          the overage of a meter has reached its cap in money
 │   ├── TenantRestricted         payment is overdue; reads go on, new signing does not
 │   ├── SubscriptionInactive     there is no running subscription to bill this to
 │   ├── UpstreamUnavailable      SignNow or Stripe cannot be used now; nothing happened
@@ -27,6 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+
+from inkmeter.money import Money
 
 
 class InkmeterError(Exception):
@@ -95,28 +98,95 @@ class InvalidConfig(_Problems):
     code = "INVALID_CONFIG"
 
 
+@dataclass(frozen=True, slots=True)
+class TopUpPack:
+    """Units that the plan offers to buy, all together for `price`."""
+
+    units: int
+    price: Money
+
+
+@dataclass(frozen=True, slots=True)
+class NextPlan:
+    """The plan to go on with: the successor of the present one. `id` is its UUID."""
+
+    id: str
+    code: str
+    name: str
+
+
+def _ways_on(packs: Sequence[TopUpPack], next_plan: NextPlan | None) -> str:
+    ways = []
+    if packs:
+        ways.append("buy a top-up")
+    if next_plan is not None:
+        ways.append(f"change to the plan {next_plan.code}")
+    return " or ".join(ways)
+
+
 class QuotaExceeded(Refused):
-    """The hard limit of a meter would be passed. Units count from the start of the billing period."""
+    """The hard limit of a meter would be passed. Units count from the start of the billing period.
+
+    `packs` are the top-ups on offer, `next_plan` the plan's successor.
+    """
 
     code = "QUOTA_EXCEEDED"
 
-    def __init__(self, *, meter: str, limit: int, used: int, requested: int, resets_at: datetime) -> None:
+    def __init__(
+        self,
+        *,
+        meter: str,
+        limit: int,
+        used: int,
+        requested: int,
+        resets_at: datetime,
+        packs: Sequence[TopUpPack] = (),
+        next_plan: NextPlan | None = None,
+    ) -> None:
+        ways = _ways_on(packs, next_plan) or "upgrade the plan"
         super().__init__(
             f"{requested} more {meter} would pass the limit of {limit} ({used} used); "
-            f"it resets at {resets_at.isoformat()}. Upgrade the plan or wait."
+            f"it resets at {resets_at.isoformat()}. {ways[0].upper()}{ways[1:]} or wait."
         )
         self.meter, self.limit, self.used, self.requested = meter, limit, used, requested
-        self.resets_at = resets_at
+        self.resets_at, self.packs, self.next_plan = resets_at, tuple(packs), next_plan
 
 
 class TopUpRequired(Refused):
-    """Prepaid credits do not cover the operation."""
+    """Prepaid credits do not cover the operation; `balance` units are left.
+
+    `packs` are the top-ups on offer; at `resets_at` (None without a billing period) the quota's own units come back.
+    """
 
     code = "TOP_UP_REQUIRED"
 
-    def __init__(self, *, meter: str, balance: int, requested: int) -> None:
-        super().__init__(f"{requested} {meter} are needed, {balance} credits are left. Buy a top-up.")
+    def __init__(
+        self,
+        *,
+        meter: str,
+        balance: int,
+        requested: int,
+        packs: Sequence[TopUpPack] = (),
+        next_plan: NextPlan | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        ways = _ways_on(packs, next_plan) or "buy a top-up"
+        super().__init__(f"{requested} {meter} are needed, {balance} credits are left. {ways[0].upper()}{ways[1:]}.")
         self.meter, self.balance, self.requested = meter, balance, requested
+        self.resets_at, self.packs, self.next_plan = resets_at, tuple(packs), next_plan
+
+
+class SpendCapReached(Refused):
+    """The overage of a meter would pass its cap: `spent` stands on this period's bill, and this would cost `price`."""
+
+    code = "SPEND_CAP_REACHED"
+
+    def __init__(self, *, meter: str, cap: Money, spent: Money, price: Money, resets_at: datetime) -> None:
+        super().__init__(
+            f"{price} more for {meter} would pass the spend cap of {cap} ({spent} spent); "
+            f"it resets at {resets_at.isoformat()}. Change the plan, ask for credits, or wait."
+        )
+        self.meter, self.cap, self.spent, self.price, self.resets_at = meter, cap, spent, price, resets_at
 
 
 class TenantRestricted(Refused):

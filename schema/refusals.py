@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import strawberry
+from strawberry import relay
 
-from inkmeter import errors
+from inkmeter import errors, money
+from schema.money import Money
 from schema.scalars import BigInt
 
 
@@ -48,6 +50,19 @@ class InvalidConfig(UserError):
     problems: list[Problem] = strawberry.field(description="Everything that is wrong, not only the first.")
 
 
+@strawberry.type(description="Units that the plan offers to buy; `topUp` buys them.")
+class TopUpPack:
+    units: BigInt = strawberry.field(description="How many.")
+    price: Money = strawberry.field(description="What all of them cost.")
+
+
+@strawberry.type(description="The plan to go on with: the successor of the present one.")
+class NextPlan:
+    id: relay.GlobalID = strawberry.field(description="Of the plan.")
+    code: str = strawberry.field(description="The plan's name for programs.")
+    name: str = strawberry.field(description="The plan's name for people.")
+
+
 @strawberry.type(description="The hard limit of a meter would be passed. Upgrade the plan, or wait for the reset.")
 class QuotaExceeded(UserError):
     meter: str = strawberry.field(description="Code of the meter.")
@@ -55,6 +70,8 @@ class QuotaExceeded(UserError):
     used: BigInt = strawberry.field(description="Units used or reserved in this billing period.")
     requested: BigInt = strawberry.field(description="Units that were asked for.")
     resets_at: datetime = strawberry.field(description="When the next billing period begins.")
+    packs: list[TopUpPack] = strawberry.field(description="Top-ups that the plan offers for the meter.")
+    next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
 
 
 @strawberry.type(description="Prepaid credits do not cover this. Buy a top-up.")
@@ -62,6 +79,18 @@ class TopUpRequired(UserError):
     meter: str = strawberry.field(description="Code of the meter.")
     balance: BigInt = strawberry.field(description="Credits that are left.")
     requested: BigInt = strawberry.field(description="Units that were asked for.")
+    resets_at: datetime | None = strawberry.field(description="When the quota's own units come back.")
+    packs: list[TopUpPack] = strawberry.field(description="Top-ups that the plan offers for the meter.")
+    next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
+
+
+@strawberry.type(description="The overage of a meter would pass its spend cap. Change the plan, or wait for the reset.")
+class SpendCapReached(UserError):
+    meter: str = strawberry.field(description="Code of the meter.")
+    cap: Money = strawberry.field(description="The most that a billing period's overage may cost.")
+    spent: Money = strawberry.field(description="What this period's overage costs already.")
+    price: Money = strawberry.field(description="What was asked for would cost on top.")
+    resets_at: datetime = strawberry.field(description="When the next billing period begins.")
 
 
 @strawberry.type(description="Payment is overdue past its grace. Reads go on, new signing waits for the payment.")
@@ -110,6 +139,7 @@ _KINDS: Final[dict[type[errors.Refused], type[UserError]]] = {
     errors.InvalidConfig: InvalidConfig,
     errors.QuotaExceeded: QuotaExceeded,
     errors.TopUpRequired: TopUpRequired,
+    errors.SpendCapReached: SpendCapReached,
     errors.TenantRestricted: TenantRestricted,
     errors.SubscriptionInactive: SubscriptionInactive,
     errors.UpstreamUnavailable: UpstreamUnavailable,
@@ -131,9 +161,25 @@ def user_error(refusal: errors.Refused) -> UserError:
     return kind(**{field.name: _shown(getattr(refusal, field.name)) for field in fields(kind)})
 
 
+def pack_type(pack: errors.TopUpPack) -> TopUpPack:
+    """A pack on offer as the API shows it."""
+    return TopUpPack(units=BigInt(pack.units), price=Money.of(pack.price))
+
+
+def next_plan_type(plan: errors.NextPlan) -> NextPlan:
+    """A plan's successor as the API shows it."""
+    return NextPlan(id=relay.GlobalID("Plan", plan.id), code=plan.code, name=plan.name)
+
+
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_shown(item) for item in value]
     if isinstance(value, errors.Problem):
         return Problem(path=list(value.path), message=value.message)
+    if isinstance(value, money.Money):
+        return Money.of(value)
+    if isinstance(value, errors.TopUpPack):
+        return pack_type(value)
+    if isinstance(value, errors.NextPlan):
+        return next_plan_type(value)
     return value

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from inkmeter.billing_model import BillingModel
-from inkmeter.errors import InvalidConfig, NotFound, Problem, Refused
+from inkmeter.errors import InvalidConfig, NextPlan, NotFound, Problem, Refused
 from inkmeter.periods import Interval
 from services import meters
 from services.platform import Platform
@@ -175,7 +175,13 @@ async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
         ),
         quotas={quota.meter: quota for quota in quotas},
         meters={code: book[code] for code in codes},
+        successor=await _next_plan(plan),
     )
+
+
+async def _next_plan(plan: Plan) -> NextPlan | None:
+    successor = await Plan.get_or_none(id=plan.successor_id) if plan.successor_id is not None else None
+    return NextPlan(str(successor.id), successor.code, successor.name) if successor is not None else None
 
 
 async def list_plans(after: UUID | None, limit: int) -> Sequence[Plan]:

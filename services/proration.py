@@ -67,15 +67,22 @@ class Segment:
 
 
 def stages_in_force(course: Course) -> tuple[Stage, ...]:
-    """The stages that were in force for any time in the cycle, before a cancellation."""
+    """The stages that were in force for any time in the cycle, before a cancellation; one that changes nothing is
+    no stage.
+    """
     cycle = course.cycle
     stop = min(course.ends_at or cycle.end, cycle.end)
-    followed = [*(stage.starts_at for stage in course.stages[1:]), stop]
+    stages = [course.stages[0], *(after for before, after in pairwise(course.stages) if _differ(before, after))]
+    followed = [*(stage.starts_at for stage in stages[1:]), stop]
     return tuple(
         stage
-        for stage, until in zip(course.stages, followed, strict=False)
+        for stage, until in zip(stages, followed, strict=True)
         if max(stage.starts_at, cycle.start) < min(until, stop)
     )
+
+
+def _differ(before: Stage, after: Stage) -> bool:
+    return (before.terms.plan.id, before.seats) != (after.terms.plan.id, after.seats)
 
 
 def split_cycle(course: Course, seat_changes: Proration = Proration.SECOND) -> tuple[Segment, ...]:

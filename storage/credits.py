@@ -45,6 +45,8 @@ class CreditGrant(Model):
     expires_at = InstantField(null=True)
     note = TextField(null=True)
     created_at = InstantField()
+    balance = BigIntField()
+    """Credits of the meter right after this grant."""
 
     class Meta:
         table = "credit_grant"

@@ -12,6 +12,11 @@ from uuid import UUID
 
 TenantKey = tuple[int, str]
 CounterKey = tuple[int, int, str]
+"""Tenant, start of the period, meter."""
+ValueKey = tuple[int, int, str, str]
+"""Tenant, start of the period, meter, value."""
+USED, RESERVED, CREDITED, PLEDGED = range(4)
+"""The places of a counter's sums."""
 
 
 @dataclass(slots=True)
@@ -24,6 +29,8 @@ class Account:
     grace_until: int | None
     subscription_id: UUID | None
     ended_at: int | None
+    budget_minor: int | None = None
+    budget_alerts_at: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -44,6 +51,7 @@ class Gate:
     starts_at: int
     ends_at: int
     is_closed: bool
+    subscription_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -68,11 +76,42 @@ class StoredOperation:
 
 @dataclass(slots=True)
 class StoredEvent:
-    """What of a usage event tells whether another one is the same."""
+    """What of a usage event tells whether another one is the same, and what it takes to reverse it."""
 
     meter: str
     quantity: int
     occurred_at: int
+    properties: dict[str, str] | None = None
+    id: UUID | None = None
+    reverses: UUID | None = None
+    is_reversed: bool = False
+
+
+@dataclass(slots=True)
+class StoredGrant:
+    """A credit grant as it is stored."""
+
+    tenant_id: int
+    id: UUID
+    idempotency_key: str
+    meter: str
+    source: str
+    units: int
+    remaining: int
+    priority: int
+    expires_at: int | None
+    note: str | None
+    created_at: int
+    balance: int
+    """Credits of the meter right after this grant."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a plan's rule has bought by itself of a meter in a period."""
+
+    times: int = 0
+    amount_minor: int = 0
 
 
 @dataclass(slots=True)
@@ -84,6 +123,15 @@ class Wanted:
     operations: list[TenantKey] = field(default_factory=list)
     events: list[TenantKey] = field(default_factory=list)
     invited: list[tuple[int, UUID]] = field(default_factory=list)
+    values: list[tuple[int, str, str]] = field(default_factory=list)
+    """Tenant, meter and value, of meters that tell values apart."""
+    all_values: list[TenantKey] = field(default_factory=list)
+    """Tenant and meter, where every value must be known."""
+    grants: list[TenantKey] = field(default_factory=list)
+    """Tenant and key, besides those that have units left."""
+    taken_grants: list[tuple[int, UUID]] = field(default_factory=list)
+    is_reversing: bool = False
+    """Whether credits may have to be returned."""
 
     def at(self, tenant_id: int, moment: int) -> None:
         first, last = self.moments.get(tenant_id, (moment, moment))
@@ -99,11 +147,20 @@ class Known:
     """Of each tenant's running subscription, in order."""
     gates: dict[int, list[Gate]] = field(default_factory=dict)
     counters: dict[CounterKey, list[int]] = field(default_factory=dict)
-    """[used, reserved]; a missing key is zero."""
+    """[used, reserved, credited, pledged]; a missing key is zero. Of other periods those with pledged credits."""
     operations: dict[TenantKey, StoredOperation] = field(default_factory=dict)
     events: dict[TenantKey, StoredEvent] = field(default_factory=dict)
     invited: set[tuple[int, UUID]] = field(default_factory=set)
     """Documents that have a living invite operation."""
+    values: dict[ValueKey, int] = field(default_factory=dict)
+    """How many events have a value."""
+    grants: list[StoredGrant] = field(default_factory=list)
+    """With units left, the last one of each meter, and those that were asked for; in the order of consumption."""
+    consumed: dict[CounterKey, list[tuple[UUID, int]]] = field(default_factory=dict)
+    """Grants that paid for usage of a period with how many units, the last first."""
+    bought: dict[CounterKey, Spent] = field(default_factory=dict)
+    meter_count: int = 0
+    """How many meters the operator has made."""
 
 
 @dataclass(slots=True)
@@ -119,6 +176,16 @@ class Writes:
     documents: list[tuple[Any, ...]] = field(default_factory=list)
     sent_documents: list[tuple[int, int, UUID]] = field(default_factory=list)
     """(sent_at, tenant, id)"""
+    values: dict[ValueKey, int] = field(default_factory=dict)
+    grants: list[StoredGrant] = field(default_factory=list)
+    drawn: dict[tuple[int, UUID], int] = field(default_factory=dict)
+    """How the units that remain of a grant change, by tenant and id."""
+    credit_entries: list[tuple[Any, ...]] = field(default_factory=list)
+    charges: list[tuple[Any, ...]] = field(default_factory=list)
+    phases: list[tuple[Any, ...]] = field(default_factory=list)
+    alerts: list[tuple[Any, ...]] = field(default_factory=list)
+    fired: set[str] = field(default_factory=set)
+    """Filled in by the store: ids of the alerts that were new."""
 
 
 Plan = Callable[[Known], Writes]
@@ -131,8 +198,11 @@ class Conflicted(Exception):
 class LedgerStore(Protocol):
     """Runs a batch in one transaction."""
 
-    async def transact(self, wanted: Wanted, plan: Plan) -> None:
-        """Read what is wanted, plan, write. Durable when it returns. Raises Conflicted, and the driver's errors."""
+    async def transact(self, wanted: Wanted, plan: Plan) -> Writes:
+        """Read what is wanted, plan, write, and answer what was written. Durable when it returns.
+
+        Raises Conflicted, and the driver's errors.
+        """
 
     async def close(self) -> None:
         """Give up its connection."""

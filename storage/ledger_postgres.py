@@ -1,16 +1,20 @@
 """The ledger on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 
+from storage import ledger_columns as columns
 from storage import ledger_tables as tables
-from storage.ledger import Conflicted, Known, Plan, TenantKey, Wanted, Writes
+from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
+
+Rows = Sequence[Sequence[Any]]
 
 
 class PostgresLedger:
-    """A connection of the pool per batch; arrays in, one statement per table."""
+    """A connection of the pool per batch, and three round trips: lock the periods, read all, write all."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -18,77 +22,159 @@ class PostgresLedger:
     async def close(self) -> None:
         """The pool is not ours."""
 
-    async def transact(self, wanted: Wanted, plan: Plan) -> None:
+    async def transact(self, wanted: Wanted, plan: Plan) -> Writes:
         try:
             async with self._pool.acquire(timeout=10) as connection, connection.transaction():
-                await self._write(connection, plan(await self._know(connection, wanted)))
-        except asyncpg.UniqueViolationError as error:
+                writes = plan(await _know(connection, wanted))
+                await _write(connection, writes)
+        except (asyncpg.UniqueViolationError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             raise Conflicted from error
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
-            raise Conflicted from error
+        return writes
 
-    @staticmethod
-    async def _know(connection: Any, wanted: Wanted) -> Known:
-        async def keyed(sql: str, keys: Sequence[TenantKey]) -> list[Any]:
-            if not keys:
-                return []
-            condition = "(tenant_id, idempotency_key) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))"
-            return list(await connection.fetch(sql + condition, [k[0] for k in keys], [k[1] for k in keys]))
 
-        tenants = sorted(wanted.moments)
-        gates = await connection.fetch(
-            tables.GATES + "JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS w (tenant_id, first, last) "
-            "ON p.tenant_id = w.tenant_id AND p.ends_at > w.first AND p.starts_at <= w.last "
-            "ORDER BY p.tenant_id, p.starts_at FOR NO KEY UPDATE OF p",
+async def _know(connection: Any, wanted: Wanted) -> Known:
+    tenants = sorted(wanted.moments)
+    # The tenant too: what is left of its credits is shared by its periods.
+    gates = tables.read_gates(
+        await connection.fetch(
+            f"SELECT {tables.GATE} FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS w (tenant_id, first, last) "
+            "JOIN tenant t ON t.id = w.tenant_id "
+            "JOIN billing_period p ON p.tenant_id = w.tenant_id AND p.ends_at > w.first AND p.starts_at <= w.last "
+            "ORDER BY p.tenant_id, p.starts_at FOR NO KEY UPDATE OF t, p",
             tenants,
             [wanted.moments[tenant_id][0] for tenant_id in tenants],
             [wanted.moments[tenant_id][1] for tenant_id in tenants],
         )
-        invited = wanted.invited and await connection.fetch(
-            tables.INVITED + "(tenant_id, document_id) IN (SELECT * FROM unnest($1::bigint[], $2::uuid[]))",
-            [tenant_id for tenant_id, _ in wanted.invited],
-            [str(document_id) for _, document_id in wanted.invited],
-        )
-        return tables.read_known(
-            await connection.fetch(tables.ACCOUNTS + "t.id = ANY($1::bigint[])", tenants),
-            await connection.fetch(tables.PHASES + "p.tenant_id = ANY($1::bigint[])" + tables.IN_ORDER, tenants),
-            gates,
-            await connection.fetch(
-                tables.COUNTERS + "(tenant_id, period_starts_at) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))",
-                [gate[0] for gate in gates],
-                [gate[2] for gate in gates],
-            ),
-            await keyed(tables.OPERATIONS, wanted.operations),
-            await keyed(tables.EVENTS, wanted.events),
-            invited,
-        )
+    )
+    found: dict[str, Any] = {}
+    parts: list[str] = []
+    values: list[Any] = []
+    for name, (query, keys) in tables.keys_of(wanted, gates).items():
+        if keys:
+            parts.append(f"{query.all(len(values) + 1)} AS {name}")
+            values += map(list, zip(*keys, strict=True))
+        else:
+            found[name] = ()
+    row = await connection.fetchrow(f"SELECT {', '.join(parts)}", *values)
+    return tables.read_known(gates, {**found, **{name: orjson.loads(answer) for name, answer in row.items()}})
 
-    @staticmethod
-    async def _write(connection: Any, writes: Writes) -> None:
-        async def insert(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], more: str = "") -> None:
-            if rows:
-                arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(columns.values(), start=1))
-                sql = f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays}) {more}"
-                await connection.execute(sql, *map(list, zip(*rows, strict=True)))
 
-        async def change(sql: str, rows: Sequence[Sequence[Any]]) -> None:
-            if rows:
-                await connection.executemany(sql, rows)
+class _Statement:
+    """Several changes in one statement: PostgreSQL runs them all against the state before it."""
 
-        ended = [tables.ended_row(*entry) for entry in writes.ended_operations]
-        operations = [tables.operation_row(operation) for operation in writes.new_operations]
-        await insert("usage_event", tables.EVENT, sorted(writes.events, key=lambda row: (row[0], row[2])))
-        counters = sorted(writes.counters.items())
-        up = [(*key, *delta) for key, delta in counters if min(delta) >= 0]
-        await insert("usage_counter", tables.COUNTER, up, tables.ADD_COUNTERS)
-        down = [(*delta, *key) for key, delta in counters if min(delta) < 0]
-        await change(
-            "UPDATE usage_counter SET used = used + $1, reserved = reserved + $2 "
-            "WHERE tenant_id = $3 AND period_starts_at = $4 AND meter = $5",
-            down,
-        )
-        await change("DELETE FROM operation WHERE tenant_id = $1 AND id = $2", writes.deleted_operations)
-        await change(tables.END_OPERATION.format("$1", "$2", "$3", "$4", "$5"), ended)
-        await insert("operation", tables.OPERATION, operations)
-        await insert("document", tables.DOCUMENT, writes.documents)
-        await change(tables.SEND_DOCUMENT.format("$1", "$2", "$3"), writes.sent_documents)
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.values: list[Any] = []
+
+    def _rows(self, kinds: Iterable[str], rows: Rows) -> str:
+        numbers = range(len(self.values) + 1, len(self.values) + 1 + len(rows[0]))
+        self.values += map(list, zip(*rows, strict=True))
+        return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in zip(numbers, kinds, strict=True))})"
+
+    def insert(self, table: str, names: dict[str, str], rows: Rows, more: str = "") -> None:
+        if rows:
+            given = self._rows(names.values(), rows)
+            self.parts.append(f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM {given} {more}")
+
+    def change(self, sql: str, names: dict[str, str], rows: Rows) -> None:
+        """`sql` has the rows as table `w`, where it says {rows}."""
+        if rows:
+            self.parts.append(sql.format(rows=f"{self._rows(names.values(), rows)} AS w ({', '.join(names)})"))
+
+    async def run(self, connection: Any, answer: str = "1") -> list[Any]:
+        if not self.parts:
+            return []
+        steps = ", ".join(f"w{number} AS ({part})" for number, part in enumerate(self.parts))
+        return list(await connection.fetch(f"WITH {steps} SELECT {answer}", *self.values))
+
+
+async def _write(connection: Any, writes: Writes) -> None:
+    first, then = _Statement(), _Statement()
+    ends = _changes(writes)
+    # What ends may make room for what begins: a key, a document that may be invited again.
+    makes_room = writes.deleted_operations or any(o.state == "FAILED" for o, _ in writes.ended_operations)
+    for sql, names, rows in ends:
+        (first if makes_room else then).change(sql, names, rows)
+    await first.run(connection)
+    then.insert("usage_event", columns.EVENT, sorted(writes.events, key=lambda row: (row[0], row[2])))
+    _count(then, writes)
+    then.insert("operation", columns.OPERATION, [tables.operation_row(o) for o in writes.new_operations])
+    then.insert("document", columns.DOCUMENT, writes.documents)
+    then.insert("credit_grant", columns.GRANT, [tables.grant_row(grant) for grant in writes.grants])
+    then.insert("credit_entry", columns.CREDIT_ENTRY, writes.credit_entries)
+    then.insert("charge", columns.CHARGE, writes.charges)
+    then.insert("phase", columns.PHASE, writes.phases)
+    answer = "1"
+    if writes.alerts:
+        answer = f"id FROM w{len(then.parts)}"
+        then.insert("alert", columns.ALERT, writes.alerts, "ON CONFLICT DO NOTHING RETURNING id")
+    answers = await then.run(connection, answer)
+    writes.fired = {str(row[0]) for row in answers} if writes.alerts else set()
+
+
+_OPERATION = {"state": "text", "ended_at": "bigint", "refusal": "text", "tenant_id": "bigint", "id": "uuid"}
+_ID = {"tenant_id": "bigint", "id": "uuid"}
+
+
+def _changes(writes: Writes) -> list[tuple[str, dict[str, str], Rows]]:
+    """Changes of rows that were there before the batch."""
+    by_id = "WHERE {0}.tenant_id = w.tenant_id AND {0}.id = w.id"
+    return [
+        (
+            "DELETE FROM operation USING {rows} " + by_id.format("operation"),
+            _ID,
+            [(tenant_id, str(key)) for tenant_id, key in writes.deleted_operations],
+        ),
+        (
+            "UPDATE operation SET state = w.state, ended_at = w.ended_at, refusal = w.refusal FROM {rows} "
+            + by_id.format("operation"),
+            _OPERATION,
+            [tables.ended_row(*entry) for entry in writes.ended_operations],
+        ),
+        (
+            "UPDATE document SET state = 'SENT', sent_at = w.sent_at FROM {rows} "
+            + by_id.format("document")
+            + " AND state = 'UPLOADED'",
+            {"sent_at": "bigint", **_ID},
+            [(at, tenant_id, str(key)) for at, tenant_id, key in writes.sent_documents],
+        ),
+        (
+            "UPDATE credit_grant SET remaining = remaining + w.units FROM {rows} " + by_id.format("credit_grant"),
+            {"units": "bigint", **_ID},
+            [(delta, tenant_id, str(key)) for (tenant_id, key), delta in writes.drawn.items()],
+        ),
+    ]
+
+
+def _count(statement: _Statement, writes: Writes) -> None:
+    # The table's checks hold for what is inserted too: what goes down is there already, and is updated.
+    counters = sorted(writes.counters.items())
+    statement.insert(
+        "usage_counter",
+        columns.COUNTER,
+        [(*key, *delta) for key, delta in counters if min(delta) >= 0],
+        "ON CONFLICT (tenant_id, period_starts_at, meter) DO UPDATE SET used = usage_counter.used + excluded.used, "
+        "reserved = usage_counter.reserved + excluded.reserved, "
+        "credited = usage_counter.credited + excluded.credited, pledged = usage_counter.pledged + excluded.pledged",
+    )
+    statement.change(
+        "UPDATE usage_counter c SET used = c.used + w.used, reserved = c.reserved + w.reserved, "
+        "credited = c.credited + w.credited, pledged = c.pledged + w.pledged FROM {rows} WHERE "
+        "c.tenant_id = w.tenant_id AND c.period_starts_at = w.period_starts_at AND c.meter = w.meter",
+        columns.COUNTER,
+        [(*key, *delta) for key, delta in counters if min(delta) < 0],
+    )
+    values = sorted(writes.values.items())
+    statement.insert(
+        "usage_value",
+        columns.VALUE,
+        [(*key, delta) for key, delta in values if delta >= 0],
+        "ON CONFLICT (tenant_id, period_starts_at, meter, value) "
+        "DO UPDATE SET events = usage_value.events + excluded.events",
+    )
+    statement.change(
+        "UPDATE usage_value v SET events = v.events + w.events FROM {rows} WHERE v.tenant_id = w.tenant_id "
+        "AND v.period_starts_at = w.period_starts_at AND v.meter = w.meter AND v.value = w.value",
+        columns.VALUE,
+        [(*key, delta) for key, delta in values if delta < 0],
+    )

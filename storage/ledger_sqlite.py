@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from storage import ledger_columns as columns
 from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
 
@@ -20,8 +21,8 @@ class SqliteLedger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
 
-    async def transact(self, wanted: Wanted, plan: Plan) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, wanted, plan)
+    async def transact(self, wanted: Wanted, plan: Plan) -> Writes:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, wanted, plan)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -39,11 +40,12 @@ class SqliteLedger:
             self._connection = connection
         return self._connection
 
-    def _transact(self, wanted: Wanted, plan: Plan) -> None:
+    def _transact(self, wanted: Wanted, plan: Plan) -> Writes:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            self._write(connection, plan(self._know(connection, wanted)))
+            writes = plan(_know(connection, wanted))
+            _write(connection, writes)
             connection.execute("COMMIT")
         except sqlite3.IntegrityError as error:
             connection.execute("ROLLBACK")
@@ -53,53 +55,76 @@ class SqliteLedger:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+        return writes
 
-    @staticmethod
-    def _know(connection: sqlite3.Connection, wanted: Wanted) -> Known:
-        def each(sql: str, keys: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-            return [row for key in keys for row in connection.execute(sql, key)]
 
-        gates = each(
-            tables.GATES + "WHERE p.tenant_id = ? AND p.ends_at > ? AND p.starts_at <= ?",
-            [(tenant_id, first, last) for tenant_id, (first, last) in wanted.moments.items()],
+def _know(connection: sqlite3.Connection, wanted: Wanted) -> Known:
+    gates = tables.read_gates(
+        row
+        for tenant_id, (first, last) in wanted.moments.items()
+        for row in connection.execute(
+            f"SELECT {tables.GATE} FROM billing_period p WHERE p.tenant_id = ? AND p.ends_at > ? AND p.starts_at <= ?",
+            (tenant_id, first, last),
         )
-        by_key = "tenant_id = ? AND idempotency_key = ?"
-        return tables.read_known(
-            each(tables.ACCOUNTS + "t.id = ?", [(tenant_id,) for tenant_id in wanted.moments]),
-            each(tables.PHASES + "p.tenant_id = ?" + tables.IN_ORDER, [(tenant_id,) for tenant_id in wanted.moments]),
-            gates,
-            each(tables.COUNTERS + "tenant_id = ? AND period_starts_at = ?", [(gate[0], gate[2]) for gate in gates]),
-            each(tables.OPERATIONS + by_key, wanted.operations),
-            each(tables.EVENTS + by_key, wanted.events),
-            each(tables.INVITED + "tenant_id = ? AND document_id = ?", [(t, str(d)) for t, d in wanted.invited]),
-        )
+    )
+    found = {}
+    for name, (query, keys) in tables.keys_of(wanted, gates).items():
+        sql = query.one()
+        found[name] = [row for key in keys for row in connection.execute(sql, key)]
+    return tables.read_known(gates, found)
 
-    @staticmethod
-    def _write(connection: sqlite3.Connection, writes: Writes) -> None:
-        def insert(table: str, columns: dict[str, str], rows: Iterable[Sequence[Any]], more: str = "") -> None:
-            marks = ", ".join("?" * len(columns))
-            connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {more}", rows)
 
-        insert("usage_event", tables.EVENT, writes.events)
-        # The table's checks hold for what is inserted too: a counter that goes down must be there before.
-        insert(
-            "usage_counter",
-            {k: v for k, v in tables.COUNTER.items() if k not in ("used", "reserved")},
-            writes.counters,
-            "ON CONFLICT DO NOTHING",
-        )
+def _write(connection: sqlite3.Connection, writes: Writes) -> None:
+    def insert(table: str, names: Iterable[str], rows: Iterable[Sequence[Any]], more: str = "") -> None:
+        names = list(names)
+        marks = ", ".join("?" * len(names))
+        connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {more}", rows)
+
+    insert("usage_event", columns.EVENT, writes.events)
+    # The table's checks hold for what is inserted too: a counter that goes down must be there before.
+    insert("usage_counter", ("tenant_id", "period_starts_at", "meter"), writes.counters, "ON CONFLICT DO NOTHING")
+    connection.executemany(
+        "UPDATE usage_counter SET used = used + ?, reserved = reserved + ?, credited = credited + ?, "
+        "pledged = pledged + ? WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?",
+        [(*delta, *key) for key, delta in writes.counters.items()],
+    )
+    connection.executemany(
+        "DELETE FROM operation WHERE tenant_id = ? AND id = ?", [(t, str(i)) for t, i in writes.deleted_operations]
+    )
+    ended = [tables.ended_row(*entry) for entry in writes.ended_operations]
+    connection.executemany(tables.END_OPERATION.format(*"?????"), ended)
+    insert("operation", columns.OPERATION, map(tables.operation_row, writes.new_operations))
+    insert("document", columns.DOCUMENT, writes.documents)
+    connection.executemany(tables.SEND_DOCUMENT.format(*"???"), [(at, t, str(i)) for at, t, i in writes.sent_documents])
+    _write_rare(connection, writes, insert)
+
+
+def _write_rare(connection: sqlite3.Connection, writes: Writes, insert: Any) -> None:
+    """Everything that most batches have nothing of."""
+    if writes.values:
+        insert("usage_value", columns.VALUE, [(*key, 0) for key in writes.values], "ON CONFLICT DO NOTHING")
         connection.executemany(
-            "UPDATE usage_counter SET used = used + ?, reserved = reserved + ? "
-            "WHERE tenant_id = ? AND period_starts_at = ? AND meter = ?",
-            [(*delta, *key) for key, delta in writes.counters.items()],
+            "UPDATE usage_value SET events = events + ? "
+            "WHERE tenant_id = ? AND period_starts_at = ? AND meter = ? AND value = ?",
+            [(delta, *key) for key, delta in writes.values.items()],
         )
-        connection.executemany(
-            "DELETE FROM operation WHERE tenant_id = ? AND id = ?", [(t, str(i)) for t, i in writes.deleted_operations]
+    if writes.grants:
+        insert("credit_grant", columns.GRANT, map(tables.grant_row, writes.grants))
+    connection.executemany(
+        "UPDATE credit_grant SET remaining = remaining + ? WHERE tenant_id = ? AND id = ?",
+        [(delta, tenant_id, str(key)) for (tenant_id, key), delta in writes.drawn.items()],
+    )
+    for table, names, rows in (
+        ("credit_entry", columns.CREDIT_ENTRY, writes.credit_entries),
+        ("charge", columns.CHARGE, writes.charges),
+        ("phase", columns.PHASE, writes.phases),
+    ):
+        if rows:
+            insert(table, names, rows)
+    for row in writes.alerts:
+        marks = ", ".join("?" * len(row))
+        fired = connection.execute(
+            f"INSERT INTO alert ({', '.join(columns.ALERT)}) VALUES ({marks}) ON CONFLICT DO NOTHING", row
         )
-        ended = [tables.ended_row(*entry) for entry in writes.ended_operations]
-        connection.executemany(tables.END_OPERATION.format(*"?????"), ended)
-        insert("operation", tables.OPERATION, map(tables.operation_row, writes.new_operations))
-        insert("document", tables.DOCUMENT, writes.documents)
-        connection.executemany(
-            tables.SEND_DOCUMENT.format(*"???"), [(at, t, str(i)) for at, t, i in writes.sent_documents]
-        )
+        if fired.rowcount:
+            writes.fired.add(row[1])

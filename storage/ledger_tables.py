@@ -1,146 +1,172 @@
-"""The ledger's tables: their columns, the statements that both databases share, and rows into values and back."""
+"""Rows of the ledger's tables into values and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase
+from storage import ledger_queries as queries
+from storage.ledger import Account, Gate, Known, Spent, StoredEvent, StoredGrant, StoredOperation, StoredPhase, Wanted
+from storage.ledger_columns import OPERATION
+from storage.ledger_queries import Query
 
-# Columns in the order in which rows are written, with their types on PostgreSQL.
-EVENT: Final = {
-    "tenant_id": "bigint",
-    "id": "uuid",
-    "idempotency_key": "text",
-    "meter": "text",
-    "quantity": "bigint",
-    "occurred_at": "bigint",
-    "recorded_at": "bigint",
-    "is_late": "boolean",
-    "source": "text",
-    "document_id": "uuid",
-    "upstream_units": "bigint",
-}
-OPERATION: Final = {
-    "tenant_id": "bigint",
-    "id": "uuid",
-    "idempotency_key": "text",
-    "kind": "text",
-    "request": "text",
-    "request_hash": "text",
-    "state": "text",
-    "period_starts_at": "bigint",
-    "reserved": "text",
-    "decision": "text",
-    "document_id": "uuid",
-    "refusal": "text",
-    "created_at": "bigint",
-    "ended_at": "bigint",
-}
-DOCUMENT: Final = {
-    "tenant_id": "bigint",
-    "id": "uuid",
-    "name": "text",
-    "state": "text",
-    "signnow_document_id": "text",
-    "created_at": "bigint",
-}
-COUNTER: Final = {
-    "tenant_id": "bigint",
-    "period_starts_at": "bigint",
-    "meter": "text",
-    "used": "bigint",
-    "reserved": "bigint",
-}
-ACCOUNTS: Final = (
-    "SELECT t.id, t.public_id, t.state, t.grace_until, s.id, s.ended_at "
-    "FROM tenant t LEFT JOIN subscription s ON s.tenant_id = t.id AND s.state = 'ACTIVE' WHERE "
-)
-PHASES: Final = (
-    "SELECT p.tenant_id, p.id, p.starts_at, p.plan_id, p.seats FROM phase p "
-    "JOIN subscription s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id AND s.state = 'ACTIVE' WHERE "
-)
-IN_ORDER: Final = " ORDER BY p.tenant_id, p.starts_at, p.id"
-GATES: Final = "SELECT p.tenant_id, p.id, p.starts_at, p.ends_at, p.state = 'CLOSED' FROM billing_period p "
-COUNTERS: Final = "SELECT tenant_id, period_starts_at, meter, used, reserved FROM usage_counter WHERE "
-OPERATIONS: Final = f"SELECT {', '.join(OPERATION)} FROM operation WHERE "
-EVENTS: Final = "SELECT tenant_id, idempotency_key, meter, quantity, occurred_at FROM usage_event WHERE "
-INVITED: Final = "SELECT tenant_id, document_id FROM operation WHERE kind = 'INVITE' AND state <> 'FAILED' AND "
-ADD_COUNTERS: Final = (
-    "ON CONFLICT (tenant_id, period_starts_at, meter) DO UPDATE "
-    "SET used = usage_counter.used + excluded.used, reserved = usage_counter.reserved + excluded.reserved"
+GATE: Final = "p.tenant_id, p.id, p.starts_at, p.ends_at, p.state = 'CLOSED', p.subscription_id"
+SEND_DOCUMENT: Final = (
+    "UPDATE document SET state = 'SENT', sent_at = {0} WHERE tenant_id = {1} AND id = {2} AND state = 'UPLOADED'"
 )
 END_OPERATION: Final = (
     "UPDATE operation SET state = {0}, ended_at = {1}, refusal = {2} WHERE tenant_id = {3} AND id = {4}"
 )
-SEND_DOCUMENT: Final = (
-    "UPDATE document SET state = 'SENT', sent_at = {0} WHERE tenant_id = {1} AND id = {2} AND state = 'UPLOADED'"
-)
+
+Rows = Iterable[Sequence[Any]]
 
 
 def _uuid(value: Any) -> Any:
     return UUID(str(value)) if value is not None else None
 
 
-def read_known(
-    accounts: Iterable[Sequence[Any]],
-    phases: Iterable[Sequence[Any]],
-    gates: Iterable[Sequence[Any]],
-    counters: Iterable[Sequence[Any]],
-    operations: Iterable[Sequence[Any]],
-    events: Iterable[Sequence[Any]],
-    invited: Iterable[Sequence[Any]],
-) -> Known:
-    """Make values of the rows that the ledger's queries answer, each in the order of its query's columns."""
-    known = Known()
-    for tenant_id, public_id, state, grace_until, subscription, ended_at in accounts:
-        known.accounts[tenant_id] = Account(
-            tenant_id, str(public_id), state, grace_until, _uuid(subscription), ended_at
+def keys_of(wanted: Wanted, gates: Mapping[int, Sequence[Gate]]) -> dict[str, tuple[Query, list[tuple[Any, ...]]]]:
+    """What to ask, by name: each query with its keys; one without keys need not be asked."""
+    tenants = [(tenant_id,) for tenant_id in sorted(wanted.moments)]
+    periods = [(tenant_id, gate.starts_at) for tenant_id, found in gates.items() for gate in found]
+
+    def within(keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Each key in every period of its tenant."""
+        return [(key[0], gate.starts_at, *key[1:]) for key in dict.fromkeys(keys) for gate in gates.get(key[0], ())]
+
+    return {
+        "accounts": (queries.ACCOUNTS, tenants),
+        "phases": (queries.PHASES, tenants),
+        "counters": (queries.COUNTERS, periods),
+        "pledges": (queries.PLEDGES, tenants),
+        "operations": (queries.OPERATIONS, wanted.operations),
+        "events": (queries.EVENTS, wanted.events),
+        "invited": (queries.INVITED, [(tenant_id, str(document)) for tenant_id, document in wanted.invited]),
+        "values": (queries.VALUES, within(wanted.values)),
+        "all_values": (queries.ALL_VALUES, within(wanted.all_values)),
+        "open_grants": (queries.OPEN_GRANTS, tenants),
+        "grants_by_key": (queries.GRANTS_BY_KEY, wanted.grants),
+        "grants_by_id": (queries.GRANTS_BY_ID, [(tenant_id, str(key)) for tenant_id, key in wanted.taken_grants]),
+        "consumed": (queries.CONSUMED, periods if wanted.is_reversing else []),
+        "bought": (queries.BOUGHT, periods),
+    }
+
+
+def read_gates(rows: Rows) -> dict[int, list[Gate]]:
+    """The billing periods by tenant, of rows with the columns `GATE`."""
+    gates: dict[int, list[Gate]] = {}
+    for tenant_id, key, starts_at, ends_at, is_closed, subscription_id in rows:
+        gates.setdefault(tenant_id, []).append(
+            Gate(_uuid(key), starts_at, ends_at, bool(is_closed), _uuid(subscription_id))
         )
-    for tenant_id, key, starts_at, plan, seats in phases:
+    return gates
+
+
+def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows]) -> Known:
+    """Make values of the rows that the queries of `keys_of` answer."""
+    known = Known(gates=gates)
+    for tenant_id, public_id, state, grace, subscription, ended_at, budget, alerts_at, count in found["accounts"]:
+        known.meter_count = count
+        known.accounts[tenant_id] = Account(
+            tenant_id,
+            str(public_id),
+            state,
+            grace,
+            _uuid(subscription),
+            ended_at,
+            budget,
+            tuple(orjson.loads(alerts_at)) if budget is not None else (),
+        )
+    for tenant_id, key, starts_at, plan, seats in found["phases"]:
         known.phases.setdefault(tenant_id, []).append(StoredPhase(_uuid(key), starts_at, _uuid(plan), seats))
-    for tenant_id, key, starts_at, ends_at, is_closed in gates:
-        known.gates.setdefault(tenant_id, []).append(Gate(_uuid(key), starts_at, ends_at, bool(is_closed)))
-    for tenant_id, starts_at, meter, used, reserved in counters:
-        known.counters[tenant_id, starts_at, meter] = [used, reserved]
-    for values in operations:
+    for tenant_id, starts_at, meter, *sums in (*found["counters"], *found["pledges"]):
+        known.counters[tenant_id, starts_at, meter] = sums
+    for values in found["operations"]:
         row = dict(zip(OPERATION, values, strict=True))
         row["id"], row["document_id"] = _uuid(row["id"]), _uuid(row["document_id"])
         for name in ("request", "reserved", "decision", "refusal"):
             row[name] = orjson.loads(row[name]) if row[name] is not None else None
         known.operations[row["tenant_id"], row["idempotency_key"]] = StoredOperation(**row)
-    for tenant_id, key, meter, quantity, occurred_at in events:
-        known.events[tenant_id, key] = StoredEvent(meter, quantity, occurred_at)
-    known.invited = {(tenant_id, _uuid(document_id)) for tenant_id, document_id in invited}
+    for tenant_id, key, meter, quantity, occurred_at, properties, event_id, reverses, is_reversed in found["events"]:
+        known.events[tenant_id, key] = StoredEvent(
+            meter,
+            quantity,
+            occurred_at,
+            orjson.loads(properties) if properties is not None else None,
+            _uuid(event_id),
+            _uuid(reverses),
+            bool(is_reversed),
+        )
+    known.invited = {(tenant_id, _uuid(document_id)) for tenant_id, document_id in found["invited"]}
+    for tenant_id, starts_at, meter, value, events in (*found["values"], *found["all_values"]):
+        known.values[tenant_id, starts_at, meter, value] = events
+    _read_credits(known, found)
     return known
 
 
+def _read_credits(known: Known, found: Mapping[str, Rows]) -> None:
+    grants = {}
+    for values in (*found["open_grants"], *found["grants_by_key"], *found["grants_by_id"]):
+        grant = StoredGrant(*values)
+        grant.id = _uuid(grant.id)
+        grants[grant.tenant_id, grant.id] = grant
+    known.grants = sorted(grants.values(), key=in_order)
+    for tenant_id, starts_at, meter, grant_id, units in found["consumed"]:
+        if units:
+            known.consumed.setdefault((tenant_id, starts_at, meter), []).append((_uuid(grant_id), int(units)))
+    for tenant_id, starts_at, meter, times, amount in found["bought"]:
+        known.bought[tenant_id, starts_at, meter] = Spent(int(times), int(amount))
+
+
+def in_order(grant: StoredGrant) -> tuple[Any, ...]:
+    """Which grant is consumed first: the lower priority, then the one that expires first, then the older one."""
+    never = grant.expires_at is None
+    return grant.priority, never, grant.expires_at or 0, grant.created_at, grant.id
+
+
+def _text(value: Any) -> str | None:
+    return orjson.dumps(value).decode() if value is not None else None
+
+
 def operation_row(operation: StoredOperation) -> tuple[Any, ...]:
-    """An operation's values in the order of `OPERATION`, as both databases take them."""
-
-    def text(value: Any) -> str | None:
-        return orjson.dumps(value).decode() if value is not None else None
-
+    """An operation's values in the order of its columns, as both databases take them."""
     return (
         operation.tenant_id,
         str(operation.id),
         operation.idempotency_key,
         operation.kind,
-        text(operation.request),
+        _text(operation.request),
         operation.request_hash,
         operation.state,
         operation.period_starts_at,
-        text(operation.reserved),
-        text(operation.decision),
+        _text(operation.reserved),
+        _text(operation.decision),
         str(operation.document_id) if operation.document_id else None,
-        text(operation.refusal),
+        _text(operation.refusal),
         operation.created_at,
         operation.ended_at,
     )
 
 
+def grant_row(grant: StoredGrant) -> tuple[Any, ...]:
+    """A grant's values in the order of its columns."""
+    return (
+        grant.tenant_id,
+        str(grant.id),
+        grant.idempotency_key,
+        grant.meter,
+        grant.source,
+        grant.units,
+        grant.remaining,
+        grant.priority,
+        grant.expires_at,
+        grant.note,
+        grant.created_at,
+        grant.balance,
+    )
+
+
 def ended_row(operation: StoredOperation, ended_at: int) -> tuple[Any, ...]:
     """The parameters of END_OPERATION."""
-    refusal = orjson.dumps(operation.refusal).decode() if operation.refusal is not None else None
-    return operation.state, ended_at, refusal, operation.tenant_id, str(operation.id)
+    return operation.state, ended_at, _text(operation.refusal), operation.tenant_id, str(operation.id)

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS phase (
   UNIQUE (tenant_id, idempotency_key),
   FOREIGN KEY (tenant_id, subscription_id) REFERENCES subscription (tenant_id, id));
 CREATE INDEX IF NOT EXISTS phase_in_order ON phase (tenant_id, subscription_id, starts_at, id);
+CREATE INDEX IF NOT EXISTS usage_counter_pledged ON usage_counter (tenant_id) WHERE pledged > 0;
 CREATE TABLE IF NOT EXISTS usage_value (
   tenant_id {bigint} NOT NULL,
   period_starts_at {bigint} NOT NULL,
@@ -45,16 +46,18 @@ CREATE TABLE IF NOT EXISTS credit_grant (
   id {uuid} NOT NULL,
   idempotency_key TEXT NOT NULL,
   meter TEXT NOT NULL,
-  source TEXT,
+  source TEXT NOT NULL,
   units {bigint} NOT NULL CHECK (units > 0),
   remaining {bigint} NOT NULL CHECK (remaining >= 0 AND remaining <= units),
   priority {bigint} NOT NULL,
   expires_at {bigint},
   note TEXT,
   created_at {bigint} NOT NULL,
+  balance {bigint} NOT NULL,
   PRIMARY KEY (tenant_id, id),
   UNIQUE (tenant_id, idempotency_key));
 CREATE INDEX IF NOT EXISTS credit_grant_open ON credit_grant (tenant_id, meter) WHERE remaining > 0;
+CREATE INDEX IF NOT EXISTS credit_grant_last ON credit_grant (tenant_id, meter, created_at);
 CREATE INDEX IF NOT EXISTS credit_grant_expiring ON credit_grant (expires_at)
   WHERE remaining > 0 AND expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS credit_entry (

@@ -7,13 +7,17 @@ from inkmeter import errors
 from inkmeter.errors import (
     InkmeterError,
     InvalidConfig,
+    NextPlan,
     PluginError,
     Problem,
     QuotaExceeded,
     Refused,
+    SpendCapReached,
+    TopUpPack,
     TopUpRequired,
     UpstreamError,
 )
+from inkmeter.money import Money
 
 
 def subclasses(base: type[InkmeterError]) -> set[type[InkmeterError]]:
@@ -54,7 +58,25 @@ def test_refusals_say_what_would_help() -> None:
     assert "limit of 10 (9 used)" in quota.message
     assert "2026-02-01" in quota.message
     assert (quota.limit, quota.used, quota.requested, quota.resets_at) == (10, 9, 2, resets_at)
-    assert "Buy a top-up" in TopUpRequired(meter="downloads", balance=1, requested=2).message
+    assert "Upgrade the plan or wait." in quota.message
+    assert "Buy a top-up." in TopUpRequired(meter="downloads", balance=1, requested=2).message
+    spent = SpendCapReached(
+        meter="downloads", cap=Money(500, "USD"), spent=Money(450, "USD"), price=Money(51, "USD"), resets_at=resets_at
+    )
+    assert "0.51 USD more for downloads would pass the spend cap of 5.00 USD (4.50 USD spent)" in spent.message
+
+
+def test_refusals_name_the_ways_on() -> None:
+    pack, scale = TopUpPack(10, Money(900, "USD")), NextPlan("0", "scale", "Scale")
+    resets_at = datetime(2026, 2, 1, tzinfo=UTC)
+    quota = QuotaExceeded(
+        meter="downloads", limit=10, used=9, requested=2, resets_at=resets_at, packs=[pack], next_plan=scale
+    )
+    assert "Buy a top-up or change to the plan scale or wait." in quota.message
+    assert (quota.packs, quota.next_plan) == ((pack,), scale)
+    needed = TopUpRequired(meter="downloads", balance=1, requested=2, next_plan=scale, resets_at=resets_at)
+    assert needed.message.endswith("Change to the plan scale.")
+    assert (needed.packs, needed.resets_at) == ((), resets_at)
 
 
 def test_a_plugin_error_names_plugin_and_hook() -> None:

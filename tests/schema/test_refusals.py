@@ -6,19 +6,27 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from inkmeter import errors
-from inkmeter.errors import Problem, Refused
+from inkmeter.errors import NextPlan, Problem, Refused, TopUpPack
+from inkmeter.money import Money
 from schema.refusals import USER_ERRORS, UserError, user_error
 from schema.scalars import SCALARS
 
 RESET = datetime(2026, 2, 1, tzinfo=UTC)
+PACKS = [TopUpPack(100, Money(4_900, "USD"))]
+NEXT = NextPlan("01940000-0000-7000-8000-000000000000", "scale", "Scale")
 REFUSALS: list[Refused] = [
     errors.NotFound("no such tenant", path=("input", "tenantId")),
     errors.NotPermitted("operators only"),
     errors.Conflict("taken", path=["input", "code"]),
     errors.InvalidInput([Problem(("input", "seats"), "at least 1"), Problem(("input", "name"), "not empty")]),
     errors.InvalidConfig([Problem(("prices", "0", "config", "unitPrice"), "not negative")]),
-    errors.QuotaExceeded(meter="invites_sent", limit=100, used=99, requested=2, resets_at=RESET),
+    errors.QuotaExceeded(
+        meter="invites_sent", limit=100, used=99, requested=2, resets_at=RESET, packs=PACKS, next_plan=NEXT
+    ),
     errors.TopUpRequired(meter="signatures", balance=3, requested=2**62),
+    errors.SpendCapReached(
+        meter="downloads", cap=Money(500, "USD"), spent=Money(450, "USD"), price=Money(100, "USD"), resets_at=RESET
+    ),
     errors.TenantRestricted("overdue"),
     errors.SubscriptionInactive("ended"),
     errors.UpstreamUnavailable("try again"),
@@ -55,8 +63,10 @@ SCHEMA = strawberry.Schema(Query, types=USER_ERRORS, config=StrawberryConfig(sca
 def test_each_is_shown_with_what_it_knows() -> None:
     result = SCHEMA.execute_sync("""{ refusals { __typename code message path
         ... on InvalidInput { problems { path message } }
-        ... on QuotaExceeded { meter limit used requested resetsAt }
-        ... on TopUpRequired { meter balance requested }
+        ... on QuotaExceeded { meter limit used requested resetsAt
+            packs { units price { amount currency } } nextPlan { id code name } }
+        ... on TopUpRequired { meter balance requested maybe: resetsAt packs { units } nextPlan { id } }
+        ... on SpendCapReached { meter cap { amount } spent { amount } price { amount } resetsAt }
         ... on SignNowRefused { upstreamCode } ... on PaymentRefused { upstreamCode } } }""")
     assert not result.errors
     assert result.data is not None
@@ -74,9 +84,19 @@ def test_each_is_shown_with_what_it_knows() -> None:
         "used": "99",
         "requested": "2",
         "resetsAt": "2026-02-01T00:00:00Z",
+        "packs": [{"units": "100", "price": {"amount": "49.00", "currency": "USD"}}],
+        "nextPlan": {
+            "id": "UGxhbjowMTk0MDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDA=",
+            "code": "scale",
+            "name": "Scale",
+        },
     }
     assert shown["QuotaExceeded"].items() >= quota.items()
     assert shown["TopUpRequired"]["requested"] == str(2**62)
+    assert [shown["TopUpRequired"][name] for name in ("maybe", "packs", "nextPlan")] == [None, [], None]
+    cap = {"meter": "downloads", "resetsAt": "2026-02-01T00:00:00Z"}
+    amounts = {"cap": {"amount": "5.00"}, "spent": {"amount": "4.50"}, "price": {"amount": "1.00"}}
+    assert shown["SpendCapReached"].items() >= {**cap, **amounts}.items()
     assert shown["SignNowRefused"]["upstreamCode"] == "65582"
     assert shown["PaymentRefused"]["upstreamCode"] is None
 

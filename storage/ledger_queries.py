@@ -1,0 +1,118 @@
+"""What the ledger reads: one query per kind of thing, by keys, for either database.
+
+SQLite asks for each key; PostgreSQL asks for all keys of all queries at once, each answered as one JSON value, because
+a round trip costs more than the rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from storage.ledger_columns import GRANT, OPERATION
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`columns` of `source` where `keys` (each with its type on PostgreSQL) are equal to what is asked for."""
+
+    columns: Sequence[str]
+    source: str
+    keys: dict[str, str]
+    more: str = ""
+
+    def one(self) -> str:
+        """For SQLite: one key, a parameter for each part of it."""
+        condition = " AND ".join(f"{key} = ?" for key in self.keys)
+        return f"SELECT {', '.join(self.columns)} FROM {self.source} WHERE {condition} {self.more}"
+
+    def all(self, first: int) -> str:
+        """For PostgreSQL: many keys, an array for each part of them, numbered from `first`; one JSON value."""
+        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(self.keys.values(), start=first))
+        return (
+            "(SELECT coalesce(json_agg(found.entry), '[]') FROM ("
+            f"SELECT json_build_array({', '.join(self.columns)}) AS entry FROM {self.source} "
+            f"WHERE ({', '.join(self.keys)}) IN (SELECT * FROM unnest({arrays})) {self.more}) AS found)"
+        )
+
+
+_BY_KEY: Final = {"tenant_id": "bigint", "idempotency_key": "text"}
+_GRANTS: Final = [f"g.{name}" for name in GRANT]
+
+ACCOUNTS: Final = Query(
+    [
+        "t.id",
+        "t.public_id",
+        "t.state",
+        "t.grace_until",
+        "s.id",
+        "s.ended_at",
+        "s.budget_minor",
+        "s.budget_alerts_at",
+        "(SELECT COUNT(*) FROM meter)",
+    ],
+    "tenant t LEFT JOIN subscription s ON s.tenant_id = t.id AND s.state = 'ACTIVE'",
+    {"t.id": "bigint"},
+)
+PHASES: Final = Query(
+    ["p.tenant_id", "p.id", "p.starts_at", "p.plan_id", "p.seats"],
+    "phase p JOIN subscription s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id AND s.state = 'ACTIVE'",
+    {"p.tenant_id": "bigint"},
+    "ORDER BY p.tenant_id, p.starts_at, p.id",
+)
+COUNTERS: Final = Query(
+    ["tenant_id", "period_starts_at", "meter", "used", "reserved", "credited", "pledged"],
+    "usage_counter",
+    {"tenant_id": "bigint", "period_starts_at": "bigint"},
+)
+PLEDGES: Final = Query(COUNTERS.columns, "usage_counter", {"tenant_id": "bigint"}, "AND pledged > 0")
+OPERATIONS: Final = Query([*OPERATION], "operation", _BY_KEY)
+EVENTS: Final = Query(
+    [
+        "e.tenant_id",
+        "e.idempotency_key",
+        "e.meter",
+        "e.quantity",
+        "e.occurred_at",
+        "e.properties",
+        "e.id",
+        "e.reverses",
+        "EXISTS (SELECT 1 FROM usage_event r WHERE r.tenant_id = e.tenant_id AND r.reverses = e.id)",
+    ],
+    "usage_event e",
+    {"e.tenant_id": "bigint", "e.idempotency_key": "text"},
+)
+INVITED: Final = Query(
+    ["tenant_id", "document_id"],
+    "operation",
+    {"tenant_id": "bigint", "document_id": "uuid"},
+    "AND kind = 'INVITE' AND state <> 'FAILED'",
+)
+VALUES: Final = Query(
+    ["tenant_id", "period_starts_at", "meter", "value", "events"],
+    "usage_value",
+    {"tenant_id": "bigint", "period_starts_at": "bigint", "meter": "text", "value": "text"},
+)
+ALL_VALUES: Final = Query(
+    VALUES.columns, "usage_value", {"tenant_id": "bigint", "period_starts_at": "bigint", "meter": "text"}
+)
+OPEN_GRANTS: Final = Query(
+    _GRANTS,
+    "credit_grant g",
+    {"g.tenant_id": "bigint"},
+    "AND (g.remaining > 0 OR g.created_at = "
+    "(SELECT MAX(l.created_at) FROM credit_grant l WHERE l.tenant_id = g.tenant_id AND l.meter = g.meter))",
+)
+GRANTS_BY_KEY: Final = Query(_GRANTS, "credit_grant g", {"g.tenant_id": "bigint", "g.idempotency_key": "text"})
+GRANTS_BY_ID: Final = Query(_GRANTS, "credit_grant g", {"g.tenant_id": "bigint", "g.id": "uuid"})
+CONSUMED: Final = Query(
+    ["tenant_id", "period_starts_at", "meter", "grant_id", "-SUM(units)"],
+    "credit_entry",
+    {"tenant_id": "bigint", "period_starts_at": "bigint"},
+    "GROUP BY tenant_id, period_starts_at, meter, grant_id ORDER BY MAX(created_at) DESC, grant_id DESC",
+)
+BOUGHT: Final = Query(
+    ["tenant_id", "period_starts_at", "meter", "COUNT(*)", "SUM(amount_minor)"],
+    "charge",
+    {"tenant_id": "bigint", "period_starts_at": "bigint"},
+    "AND kind = 'AUTO_TOP_UP' GROUP BY tenant_id, period_starts_at, meter",
+)
