@@ -66,7 +66,10 @@ def events(size: int) -> list[dict[str, Any]]:
 
 
 def raw_rows(size: int) -> list[tuple[Any, ...]]:
-    return [(0, str(new_id()), uuid4().hex, "api_calls", 3, 1, 1, False, "raw", None, 0) for _ in range(size)]
+    return [
+        (0, str(new_id()), uuid4().hex, "api_calls", 3, 1, 1, False, "raw", None, 0, None, None, None)
+        for _ in range(size)
+    ]
 
 
 class RawSqlite:
