@@ -7,6 +7,7 @@ import pytest
 
 from inkmeter import Event, SubscriptionCancelled, SubscriptionChanged, hookimpl
 from plugins.manager import load_plugins
+from tests.bookkeeping import used_units
 from tests.services.steps import (
     INVITES,
     Customer,
@@ -380,6 +381,32 @@ async def test_operations_without_an_answer_hold_the_last_close(world: World) ->
     await world.work()
     assert [i["state"] for i in await billed(customer)] == ["PAID", "PAID"]
     assert await shown(customer) is None
+
+
+async def test_usage_and_changes_at_once(world: World) -> None:
+    """Whatever comes first: what was recorded is in a period that bills it, and the rest was refused."""
+    customer = await in_april(world, FEE, seats=1)
+    await world.travel_to(HALF)
+
+    async def record(number: int) -> str:
+        answer = await customer.api.do(
+            "recordUsage",
+            "results { status }",
+            tenantId=customer.id,
+            events=[event(f"e-{number}", 1, occurred_at="2026-04-25T00:01:00Z")],
+        )
+        return answer["results"][0]["status"] if answer["results"] else "REFUSED"
+
+    calls = [record(number) for number in range(30)]
+    ends = [cancel(customer), cancel(customer), cancel(customer, "PERIOD_END"), change_seats(customer, 3, key="three")]
+    answers, ended = await asyncio.gather(asyncio.gather(*calls), asyncio.gather(*ends))
+    assert {len(answer["userErrors"]) for answer in ended[:3]} == {0}
+    await world.travel_to(MAY)
+    bill = await closed(customer)
+    assert bill["period"]["end"] in ("2026-04-25T00:00:00Z", "2026-04-25T00:01:00.000001Z")
+    recorded = answers.count("RECORDED")
+    assert sum((await used_units(customer.tenant)).values()) == recorded
+    assert ("USAGE", "Overage per invite", f"{4 * (recorded - 2)}.00") in told(bill) or recorded <= 2
 
 
 class Told:
