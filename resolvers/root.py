@@ -2,7 +2,7 @@
 
 from strawberry.tools import create_type
 
-from resolvers import documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+from resolvers import discounts, documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
 
 Query = create_type(
     "Query",
@@ -19,6 +19,7 @@ Query = create_type(
         plans.plans_list,
         tenants.tenant,
         tenants.tenants_list,
+        invoices.upcoming_invoice,
         usage.current_usage,
         tenants.viewer,
     ],
@@ -28,13 +29,19 @@ Query = create_type(
 Mutation = create_type(
     "Mutation",
     [
+        discounts.apply_discount,
+        subscriptions.cancel_subscription,
+        subscriptions.change_plan,
+        subscriptions.change_seats,
         invoices.close_period,
         plans.create_plan,
         documents.download_signed,
+        discounts.end_discount,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
         usage.record_usage,
+        subscriptions.resume_subscription,
         documents.send_invite,
         subscriptions.subscribe_tenant,
         documents.upload_document,

@@ -15,7 +15,20 @@ from tests.world import Api, World
 
 pytestmark = pytest.mark.anyio
 
-OPERATORS = {"plans", "tenants", "closePeriod", "createPlan", "provisionTenant", "subscribeTenant"}
+OPERATORS = {
+    "plans",
+    "tenants",
+    "applyDiscount",
+    "cancelSubscription",
+    "changePlan",
+    "changeSeats",
+    "closePeriod",
+    "createPlan",
+    "endDiscount",
+    "provisionTenant",
+    "resumeSubscription",
+    "subscribeTenant",
+}
 """Fields for the operator's key alone."""
 OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
 """Fields that ask for no key: the signature says who sent it."""
@@ -35,24 +48,31 @@ QUERIES = {
     "plans": "{ plans { edges { node { code } } } }",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
+    "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
     "viewer": "{ viewer { role tenant { id } } }",
 }
 MUTATIONS = {
+    "applyDiscount": 'tenantId: $tenant, idempotencyKey: "a", label: "Launch", percent: "10"',
+    "cancelSubscription": "tenantId: $tenant, at: PERIOD_END",
+    "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
+    "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
     "closePeriod": "tenantId: $tenant",
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
+    "endDiscount": "tenantId: $tenant, discountId: $discount",
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "resumeSubscription": "tenantId: $tenant",
     "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
         signers: [{email: "ann@x.test", role: "Signer 1"}]""",
     "subscribeTenant": "tenantId: $tenant, planId: $plan",
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
-VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID"}
+VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID", "discount": "ID"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +118,17 @@ async def owner(world: World, reference: str) -> Owner:
     world.clock.travel_to(datetime(2026, 3, 10, 9, tzinfo=UTC))
     plans = (await world.operator.ask("{ plans { edges { node { id code } } } }"))["plans"]["edges"]
     [plan] = [edge["node"]["id"] for edge in plans if edge["node"]["code"] == reference]
+    apply = "discount { id }"
+    discount = await customer.api.do(
+        "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
+    )
     ids = {
         "tenant": customer.id,
         "doc": document,
         "invoice": closed["invoice"]["id"],
         "node": closed["invoice"]["id"],
         "plan": plan,
+        "discount": discount["discount"]["id"],
     }
     return Owner(customer, await customer.own_api(), ids)
 
@@ -152,7 +177,7 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    for field in ("checkQuota", "documents", "invoices", "tenant", "usage"):
+    for field in ("checkQuota", "documents", "invoices", "tenant", "upcomingInvoice", "usage"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -207,7 +232,7 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("document", "invoice", "node", "tenant"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        for field in ("checkQuota", "documents", "invoices", "usage"):
+        for field in ("checkQuota", "documents", "invoices", "upcomingInvoice", "usage"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "uploadDocument"):
@@ -230,7 +255,7 @@ async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: Wo
     acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
     mixed = {**acme.ids, "tenant": bolt.customer.id}
     assert (await use(world.operator, "document", mixed))["data"] == {"document": None}
-    for field in ("downloadSigned", "sendInvite"):
+    for field in ("downloadSigned", "endDiscount", "sendInvite"):
         assert refusals(await use(world.operator, field, mixed), field) == ["NotFound"]
 
 
