@@ -2,7 +2,21 @@
 
 from strawberry.tools import create_type
 
-from resolvers import discounts, documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+from resolvers import (
+    corrections,
+    counters,
+    discounts,
+    documents,
+    invoices,
+    meters,
+    nodes,
+    plans,
+    series,
+    subscriptions,
+    tenants,
+    usage,
+    webhooks,
+)
 
 Query = create_type(
     "Query",
@@ -14,6 +28,7 @@ Query = create_type(
         plans.explain_price,
         invoices.invoice,
         invoices.invoices_list,
+        meters.meters_list,
         nodes.node,
         plans.plan,
         plans.plans_list,
@@ -21,6 +36,8 @@ Query = create_type(
         tenants.tenants_list,
         invoices.upcoming_invoice,
         usage.current_usage,
+        usage.usage_events,
+        series.usage_series,
         tenants.viewer,
     ],
     description="Everything that can be asked.",
@@ -34,12 +51,15 @@ Mutation = create_type(
         subscriptions.change_plan,
         subscriptions.change_seats,
         invoices.close_period,
+        corrections.correct_usage,
+        meters.create_meter,
         plans.create_plan,
         documents.download_signed,
         discounts.end_discount,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
+        counters.rebuild_counters,
         usage.record_usage,
         subscriptions.resume_subscription,
         documents.send_invite,

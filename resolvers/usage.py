@@ -1,35 +1,97 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
+from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from strawberry import argument
 
+from inkmeter.usage import Meter
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant
 from resolvers.subscriptions import period_type
 from schema import usage as types
+from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.documents import QuotaDecision, QuotaReason
 from schema.money import Money
 from schema.nodes import TenantId
 from schema.plans import LimitPolicy
 from schema.refusals import user_error
-from schema.scalars import BigInt
-from services import phases, quota, subscriptions, usage
+from schema.scalars import BigInt, Json, Quantity
+from services import quota, readings, usage
+from services.measures import quantity_of
 from services.quota import QuotaStatus
+from services.readings import ListedEvent
 from services.usage import NewEvent
 
 
-@query("What a tenant has used in its current billing period.", name="usage")
-async def current_usage(info: Info, tenant_id: TenantId = None) -> types.Usage:
+@query("What a tenant has used in a billing period.", name="usage")
+async def current_usage(
+    info: Info,
+    tenant_id: TenantId = None,
+    at: Annotated[datetime | None, argument(description="A moment in the period; the present if missing.")] = None,
+    as_of: Annotated[
+        datetime | None,
+        argument(description="Answer what was known at this moment; all that is known now if missing."),
+    ] = None,
+) -> types.Usage:
     tenant = await acting_tenant(info, tenant_id)
-    platform = info.context.platform
-    subscription, period = await subscriptions.require_current(platform, tenant.id)
-    _, seats = await phases.in_force(platform, subscription, platform.clock.now())
-    meters = await usage.aggregate_usage(tenant.id, period.span, seats)
+    reading = await readings.read_usage(info.context.platform, tenant, at=at, as_of=as_of)
     return types.Usage(
-        period=period_type(period),
-        meters=[types.MeterUsage(meter=m.meter, used=BigInt(m.used), reserved=BigInt(m.reserved)) for m in meters],
+        period=period_type(reading.period),
+        meters=[
+            types.MeterUsage(
+                meter=entry.meter.code,
+                unit=entry.meter.unit,
+                used=shown(entry.meter, entry.used),
+                reserved=shown(entry.meter, entry.reserved),
+                credited=shown(entry.meter, entry.credited),
+            )
+            for entry in reading.meters
+        ],
+    )
+
+
+def shown(meter: Meter, units: int) -> Quantity:
+    """Stored units as the API shows them."""
+    return Quantity(quantity_of(meter, units))
+
+
+@query("The events that feed a meter, as they are stored for good, in the order in which they happened.")
+async def usage_events(
+    info: Info,
+    meter: Annotated[str, argument(description="What is counted, e.g. `invites_sent`.")],
+    tenant_id: TenantId = None,
+    first: First = DEFAULT_PAGE,
+    after: After = None,
+) -> Connection[types.UsageEvent]:
+    tenant, size = await acting_tenant(info, tenant_id), page_size(first)
+    platform = info.context.platform
+    source, rows = await readings.list_usage_events(platform, tenant, meter, decode_cursor(after, _place), size + 1)
+    return page_of(rows, size, key=lambda row: row.place, node=lambda row: _event_type(source, row), after=after)
+
+
+def _place(key: str) -> tuple[int, UUID]:
+    moment, _, event_id = key.partition(" ")
+    if len(moment) > len(str(2**60)):
+        raise ValueError(key)
+    return int(moment), UUID(event_id)
+
+
+def _event_type(source: Meter, event: ListedEvent) -> types.UsageEvent:
+    return types.UsageEvent(
+        idempotency_key=event.idempotency_key,
+        meter=event.meter,
+        quantity=shown(source, event.quantity),
+        properties=Json(dict(event.properties)),
+        occurred_at=event.occurred_at,
+        recorded_at=event.recorded_at,
+        is_late=event.is_late,
+        source=event.source,
+        reverses=event.reverses,
+        reversed_by=event.reversed_by,
+        note=event.note,
     )
 
 
@@ -66,7 +128,7 @@ def status_type(status: QuotaStatus) -> types.QuotaStatus:
 @mutation("Count facts that happened elsewhere. Each is answered; a bad one never rejects the others.")
 async def record_usage(info: Info, input: types.RecordUsageInput) -> types.RecordUsagePayload:
     tenant = await acting_tenant(info, input.tenant_id)
-    events = [NewEvent(e.meter, e.quantity, e.idempotency_key, e.occurred_at) for e in input.events]
+    events = [NewEvent(e.meter, e.quantity, e.idempotency_key, e.occurred_at, e.properties) for e in input.events]
     results = await usage.record_usage(info.context.platform, tenant, events)
     return types.RecordUsagePayload(
         results=[

@@ -1,6 +1,7 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 
 import strawberry
@@ -9,15 +10,17 @@ from strawberry import relay
 from schema.documents import QuotaDecision
 from schema.plans import LimitPolicy
 from schema.refusals import UserError
-from schema.scalars import BigInt
+from schema.scalars import BigInt, Json, Quantity
 from schema.subscriptions import BillingPeriod
 
 
 @strawberry.type(description="What a meter has counted in a period.")
 class MeterUsage:
     meter: str = strawberry.field(description="Code of the meter.")
-    used: BigInt = strawberry.field(description="Units that count.")
-    reserved: BigInt = strawberry.field(description="Units of operations that have no answer yet.")
+    unit: str = strawberry.field(description="One of it, for people.")
+    used: Quantity = strawberry.field(description="Units that count.")
+    reserved: Quantity = strawberry.field(description="Units of operations that have no answer yet.")
+    credited: Quantity = strawberry.field(description="Units, of those used, that were paid for with credits.")
 
 
 @strawberry.type(description="The usage of a tenant in a billing period.")
@@ -43,11 +46,33 @@ class QuotaStatus:
 @strawberry.input(description="A fact to be counted.")
 class UsageEventInput:
     meter: str = strawberry.field(description="What is counted.")
-    quantity: BigInt = strawberry.field(description="How many, one or more.")
     idempotency_key: str = strawberry.field(description="Yours; the same fact is counted once.")
     occurred_at: datetime | None = strawberry.field(
         default=None, description="When; decides the billing period. The present if missing."
     )
+    quantity: Quantity = strawberry.field(
+        default=Quantity(Decimal(1)), description="How many of the meter's units: more than zero, one if missing."
+    )
+    properties: Json | None = strawberry.field(
+        default=None,
+        description="What else is known of it, for meters that count or filter by it: up to 20 strings, whole numbers "
+        "and booleans, kept as text.",
+    )
+
+
+@strawberry.type(description="A fact that was counted, as it is stored for good.")
+class UsageEvent:
+    idempotency_key: str = strawberry.field(description="Unique in the tenant.")
+    meter: str = strawberry.field(description="What was counted; other meters may be fed by it.")
+    quantity: Quantity = strawberry.field(description="How many; negative where it takes another event back.")
+    properties: Json = strawberry.field(description="What else is known of it; every value is text.")
+    occurred_at: datetime = strawberry.field(description="When it happened; decides the billing period.")
+    recorded_at: datetime = strawberry.field(description="When Inkmeter came to know of it.")
+    is_late: bool = strawberry.field(description="Whether its period was closed by then: it is billed with the next.")
+    source: str = strawberry.field(description="Where it came from: `api`, `operation`, `signnow`, `correction`.")
+    reverses: str | None = strawberry.field(description="Key of the event that it takes back.")
+    reversed_by: str | None = strawberry.field(description="Key of the event that took it back: it does not count.")
+    note: str | None = strawberry.field(description="Why it was corrected.")
 
 
 @strawberry.input(description="Up to 1,000 facts.")

@@ -12,6 +12,7 @@ from inkmeter.billing_model import BillingModel
 from inkmeter.errors import InvalidConfig, NextPlan, NotFound, Problem, Refused
 from inkmeter.periods import Interval
 from services import meters
+from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
@@ -61,7 +62,8 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
     The same content again answers the version that stands. Raises InvalidInput and InvalidConfig, with every wrong
     path.
     """
-    models = _check(platform, command)
+    codes = {*(new.meter for new in command.prices), *(quota.meter for quota in command.quotas)}
+    models = _check(platform, command, await meters.find_meters(platform, *codes))
     content = {
         "name": command.name,
         "currency": command.currency,
@@ -105,7 +107,7 @@ async def _insert(plan: Plan, command: CreatePlan, models: Sequence[tuple[NewPri
     return True
 
 
-def _check(platform: Platform, command: CreatePlan) -> list[tuple[NewPrice, BillingModel]]:
+def _check(platform: Platform, command: CreatePlan, book: MeterBook) -> list[tuple[NewPrice, BillingModel]]:
     problems = Problems()
     problems.check_code(command.code, "code")
     problems.check_text(command.name, "name")
@@ -115,7 +117,7 @@ def _check(platform: Platform, command: CreatePlan) -> list[tuple[NewPrice, Bill
     models: list[tuple[NewPrice, BillingModel]] = []
     for index, new in enumerate(command.prices):
         path = ("prices", str(index))
-        problems.check_meter(new.meter, *path, "meter")
+        problems.check_meter(book, new.meter, *path, "meter")
         try:
             models.append((new, platform.plugins.billing_models.get(new.model).configure(new.config)))
         except InvalidConfig as error:
@@ -124,19 +126,23 @@ def _check(platform: Platform, command: CreatePlan) -> list[tuple[NewPrice, Bill
             problems.add(error.message, *path, "model")
     seen = [(new.meter, new.model) for new in command.prices]
     problems.check(len(set(seen)) == len(seen), "the same model stands twice for one meter", "prices")
-    _check_quotas(problems, command, models)
+    _check_quotas(problems, command, models, book)
     problems.refuse()
     if config_problems:
         raise InvalidConfig(config_problems)
     return models
 
 
-def _check_quotas(problems: Problems, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]]) -> None:
-    meters = [quota.meter for quota in command.quotas]
-    problems.check(len(set(meters)) == len(meters), "a meter has one quota at most", "quotas")
+def _check_quotas(
+    problems: Problems, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]], book: MeterBook
+) -> None:
+    codes = [quota.meter for quota in command.quotas]
+    problems.check(len(set(codes)) == len(codes), "a meter has one quota at most", "quotas")
     for index, quota in enumerate(command.quotas):
         path = ("quotas", str(index))
-        problems.check_meter(quota.meter, *path, "meter")
+        if problems.check_meter(book, quota.meter, *path, "meter"):
+            kind = book[quota.meter].aggregation
+            problems.check(kind not in LEVELS, f"{kind} meters take no quota: a level is not used up", *path, "meter")
         if quota.units is not None:
             problems.check(0 <= quota.units < 2**63, "is a number of units, zero or more", *path, "units")
         elif len(models) == len(command.prices):

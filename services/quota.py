@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from inkmeter.errors import QuotaExceeded, Refused, TenantRestricted
-from services import phases, subscriptions
+from services import meters, phases, subscriptions
 from services.decisions import Decision, Standing, check_may_sign, decide
+from services.measures import LEVELS
 from services.platform import Platform
 from services.problems import Problems
 from services.rating import SEATS
@@ -36,7 +37,9 @@ class QuotaStatus:
 async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested: int = 1) -> QuotaStatus:
     """Ask without reserving. Raises InvalidInput and SubscriptionInactive."""
     problems = Problems()
-    problems.check_meter(meter, "meter")
+    if problems.check_meter(await meters.find_meters(platform, meter), meter, "meter"):
+        is_level = platform.metering.meters[meter].aggregation in LEVELS
+        problems.check(not is_level, "is a level, and takes no quota", "meter")
     problems.check(1 <= requested < 2**31, "is a number of units, one or more", "quantity")
     problems.refuse()
     subscription = await subscriptions.require_subscription(tenant.id)

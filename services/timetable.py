@@ -5,7 +5,20 @@ import contextlib
 import logging
 from typing import Final
 
-from services import closing, invoices, jobs, mirroring, periods, pushing, settling, signing, tenants, webhooks
+from services import (
+    closing,
+    counters,
+    invoices,
+    jobs,
+    meters,
+    mirroring,
+    periods,
+    pushing,
+    settling,
+    signing,
+    tenants,
+    webhooks,
+)
 from services.platform import Platform
 
 log = logging.getLogger("inkmeter.timetable")
@@ -19,6 +32,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     pushing.FOLLOW: invoices.follow_payment,
     signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
+    meters.BACKFILL: counters.backfill_meter,
+    counters.CHECK: counters.check_counters,
 }
 
 
@@ -38,9 +53,13 @@ async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
 
     Any number of workers may run beside each other, on PostgreSQL also on any number of machines.
     """
+    is_scheduled = False
     while True:
         platform.work_waits.clear()
         try:
+            if not is_scheduled:
+                await counters.schedule_check(platform)
+                is_scheduled = True
             await run_due_work(platform)
         except Exception:
             # A database that is down comes back; the worker waits for it rather than die silently.
