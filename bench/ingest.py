@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import sqlite3
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -197,4 +198,4 @@ def _given(platform: Any) -> contextlib.AbstractAsyncContextManager[Any]:
 
 
 if __name__ == "__main__":
-    run_on_database(run)
+    run_on_database(run, *sys.argv[1:2])

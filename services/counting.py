@@ -1,15 +1,13 @@
 """Counting inside a batch: what an event adds to every meter that it feeds, and takes away when it is reversed."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from inkmeter.usage import Aggregation, Meter
 from services import alerting, crediting
 from services.batch import Batch
+from services.commands import NO_PROPERTIES
 from services.measures import ADDED_UP, added, value_of
 from storage.ledger import Account, Gate
-
-NO_PROPERTIES: Final[Mapping[str, str]] = {}
 
 
 def count(

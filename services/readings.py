@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from inkmeter.errors import InvalidInput, Problem
 from inkmeter.usage import Aggregation, Meter
 from services import meters, subscriptions
 from services.counters import recount
-from services.measures import LEVELS, SEATS, MeterBook, added
+from services.measures import LEVELS, SEATS, MeterBook, added, billable
 from services.platform import Platform
 from services.problems import Problems
 from services.tallies import Levels, Step, over
@@ -88,15 +89,17 @@ async def _sums_known_at(book: MeterBook, period: Period, moment: datetime) -> d
     }
 
 
-async def period_units(platform: Platform, period: Period, until: datetime) -> dict[str, int]:
-    """Every meter's units of a period up to a moment, in 10^-decimals units: what its usage is billed by.
+async def billed_units(platform: Platform, period: Period, until: datetime) -> dict[str, Decimal]:
+    """The quantity of each meter that a period is billed for, up to a moment: without what credits have paid for, and
+    with fractions rounded as the meter says.
 
     Inside the transaction that holds the period's lock, they are what they stay.
     """
     book = await meters.refresh(platform)
     counters = await read_counters(period.tenant_id, period.starts_at)
-    levels = await read_levels(book, period, min(until, period.ends_at))
-    return {**{code: counter.used for code, counter in counters.items()}, **levels}
+    units = {code: counter.used - counter.credited for code, counter in counters.items()}
+    units |= await read_levels(book, period, min(until, period.ends_at))
+    return {code: billable(book[code], used) for code, used in units.items() if code in book}
 
 
 async def read_levels(book: MeterBook, period: Period, until: datetime, *, known_at: int = ALWAYS) -> dict[str, int]:

@@ -1,11 +1,14 @@
 """Charges: what was bought besides usage, to be billed on the next invoice."""
 
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.fields import InstantField
+from storage.database import lock, rows
+from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
 
@@ -33,3 +36,14 @@ class Charge(Model):
 
     class Meta:
         table = "charge"
+
+
+async def lock_open_charges(tenant_id: int, before: datetime | None) -> list[Charge]:
+    """What was bought before a moment (at any time if None) and is on no invoice, kept for this transaction alone."""
+    found = await rows(
+        "SELECT id FROM charge WHERE tenant_id = ? AND invoice_id IS NULL AND created_at < ?" + lock(),
+        tenant_id,
+        to_micros(before) if before is not None else 2**63 - 1,
+    )
+    ids = [UUID(str(entry["id"])) for entry in found]
+    return await Charge.filter(tenant_id=tenant_id, id__in=ids).order_by("created_at", "id") if ids else []

@@ -16,15 +16,21 @@ from tests.world import Api, World
 pytestmark = pytest.mark.anyio
 
 OPERATORS = {
-    "plans",
-    "tenants",
+    "applyDiscount",
+    "cancelSubscription",
+    "changePlan",
+    "changeSeats",
     "closePeriod",
     "correctUsage",
     "createMeter",
     "createPlan",
+    "endDiscount",
+    "plans",
     "provisionTenant",
     "rebuildCounters",
+    "resumeSubscription",
     "subscribeTenant",
+    "tenants",
 }
 """Fields for the operator's key alone."""
 OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
@@ -46,6 +52,7 @@ QUERIES = {
     "plans": "{ plans { edges { node { code } } } }",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
+    "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
     "usageEvents": """query ($tenant: ID) { usageEvents(tenantId: $tenant, meter: "invites_sent") {
         edges { node { idempotencyKey } } } }""",
@@ -54,23 +61,29 @@ QUERIES = {
     "viewer": "{ viewer { role tenant { id } } }",
 }
 MUTATIONS = {
+    "applyDiscount": 'tenantId: $tenant, idempotencyKey: "a", label: "Launch", percent: "10"',
+    "cancelSubscription": "tenantId: $tenant, at: PERIOD_END",
+    "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
+    "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
     "closePeriod": "tenantId: $tenant",
     "correctUsage": 'tenantId: $tenant, corrections: [{eventKey: "billed", idempotencyKey: "c"}]',
     "createMeter": 'code: "pages", unit: "page", description: "Pages."',
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
+    "endDiscount": "tenantId: $tenant, discountId: $discount",
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "rebuildCounters": "tenantId: $tenant",
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "resumeSubscription": "tenantId: $tenant",
     "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
         signers: [{email: "ann@x.test", role: "Signer 1"}]""",
     "subscribeTenant": "tenantId: $tenant, planId: $plan",
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
-VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID"}
+VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID", "discount": "ID"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +129,17 @@ async def owner(world: World, reference: str) -> Owner:
     world.clock.travel_to(datetime(2026, 3, 10, 9, tzinfo=UTC))
     plans = (await world.operator.ask("{ plans { edges { node { id code } } } }"))["plans"]["edges"]
     [plan] = [edge["node"]["id"] for edge in plans if edge["node"]["code"] == reference]
+    apply = "discount { id }"
+    discount = await customer.api.do(
+        "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
+    )
     ids = {
         "tenant": customer.id,
         "doc": document,
         "invoice": closed["invoice"]["id"],
         "node": closed["invoice"]["id"],
         "plan": plan,
+        "discount": discount["discount"]["id"],
     }
     return Owner(customer, await customer.own_api(), ids)
 
@@ -170,7 +188,8 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    for field in ("checkQuota", "documents", "invoices", "tenant", "usage", "usageEvents", "usageSeries"):
+    names = ("checkQuota", "documents", "invoices", "tenant", "upcomingInvoice", "usage", "usageEvents", "usageSeries")
+    for field in names:
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -225,7 +244,8 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("document", "invoice", "node", "tenant"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        for field in ("checkQuota", "documents", "invoices", "usage", "usageEvents", "usageSeries"):
+        names = ("checkQuota", "documents", "invoices", "upcomingInvoice", "usage", "usageEvents", "usageSeries")
+        for field in names:
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "uploadDocument"):
@@ -248,7 +268,7 @@ async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: Wo
     acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
     mixed = {**acme.ids, "tenant": bolt.customer.id}
     assert (await use(world.operator, "document", mixed))["data"] == {"document": None}
-    for field in ("downloadSigned", "sendInvite"):
+    for field in ("downloadSigned", "endDiscount", "sendInvite"):
         assert refusals(await use(world.operator, field, mixed), field) == ["NotFound"]
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from services.readings import period_units
+from services.readings import billed_units
 from storage.subscriptions import Period, Phase, PhaseReason
 from tests.services.steps import Customer, Json, do, event, fault, make_meter, make_plan, price, sign_up, sums
 from tests.world import START, World
@@ -149,11 +150,11 @@ async def test_levels_are_carried_over_and_averaged_exactly(world: World) -> Non
     await customer.record(event("c", 0, "gigabytes", "2026-04-20T00:00:00Z"))
     assert await sums(customer) == {"gigabytes": "42.857143", "eu": "30"}  # 10 of 21 days
     [period] = await Period.filter(tenant_id=customer.tenant.id, starts_at=datetime(2026, 3, 10, tzinfo=UTC))
-    units = await period_units(world.platform, period, world.clock.now())
+    units = await billed_units(world.platform, period, world.clock.now())
     assert {code: n for code, n in units.items() if n} == {
-        "gigabytes": 80_322_581,
-        "devices": 90_000_000,
-        "eu": 30_000_000,
+        "gigabytes": Decimal("80.322581"),
+        "devices": 90,
+        "eu": 30,
         "seats": 1,
     }
 
