@@ -1,6 +1,9 @@
 """Documents and the operations of signing."""
 
+from decimal import Decimal
 from uuid import UUID
+
+from strawberry import relay
 
 from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
@@ -11,6 +14,7 @@ from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
+from schema.refusals import NextPlan
 from schema.scalars import Base64
 from services import documents, invites
 from services.documents import Document, UploadDocument
@@ -34,7 +38,15 @@ def decision_type(operation: Operation) -> types.QuotaDecision:
     """Why an operation was allowed, as it was decided when it was reserved."""
     decision = operation.decision
     price = ExactMoney(int(str(decision["price_minor"])), str(decision["currency"]))
-    return types.QuotaDecision(reason=types.QuotaReason[str(decision["reason"])], price=Money.of(price))
+    plan = decision.get("plan")
+    return types.QuotaDecision(
+        reason=types.QuotaReason[str(decision["reason"])],
+        price=Money.of(price),
+        credits=Decimal(str(decision.get("credits", 0))),
+        plan=NextPlan(id=relay.GlobalID("Plan", plan["id"]), code=plan["code"], name=plan["name"])
+        if isinstance(plan, dict)
+        else None,
+    )
 
 
 @mutation("Upload a PDF to SignNow for a tenant.")

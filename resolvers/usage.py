@@ -1,5 +1,6 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from strawberry import argument
@@ -56,7 +57,9 @@ def status_type(status: QuotaStatus) -> types.QuotaStatus:
         remaining=BigInt(status.remaining) if status.remaining is not None else None,
         policy=LimitPolicy[limit.policy.name] if limit else None,
         resets_at=status.period.ends_at,
-        decision=QuotaDecision(reason=QuotaReason[decision.reason.name], price=Money.of(decision.price))
+        decision=QuotaDecision(
+            reason=QuotaReason[decision.reason.name], price=Money.of(decision.price), credits=Decimal(0), plan=None
+        )
         if decision
         else None,
         refusal=user_error(status.refusal) if status.refusal else None,

@@ -1,6 +1,7 @@
 """Documents, and the operations of signing."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 
 import strawberry
@@ -8,7 +9,7 @@ from strawberry import relay
 
 from schema.money import Money
 from schema.nodes import Node
-from schema.refusals import UserError
+from schema.refusals import NextPlan, UserError
 from schema.scalars import Base64
 
 
@@ -32,12 +33,16 @@ class Document(Node):
 class QuotaReason(Enum):
     INCLUDED = strawberry.enum_value("INCLUDED", description="It costs nothing more in this period.")
     OVERAGE = strawberry.enum_value("OVERAGE", description="It is billed at the price that stands beside this.")
+    CREDIT = strawberry.enum_value("CREDIT", description="Credits cover what is beyond the quota.")
+    UPGRADED = strawberry.enum_value("UPGRADED", description="It is the first one on the plan's successor.")
 
 
 @strawberry.type(description="Why an operation was allowed, and what it costs on top of the usage before it.")
 class QuotaDecision:
     reason: QuotaReason = strawberry.field(description="Why.")
     price: Money = strawberry.field(description="The exact marginal price under the current plan.")
+    credits: Decimal = strawberry.field(description="Units that credits cover; they cost nothing.")
+    plan: NextPlan | None = strawberry.field(description="The plan that UPGRADED leads to.")
 
 
 @strawberry.input(description="A PDF.")

@@ -17,3 +17,5 @@ class PlanTerms:
     quotas: Mapping[str, Quota]
     meters: Mapping[str, Meter]
     """Of its prices and quotas, by code."""
+    successor: Plan | None = None
+    """The plan to go on with."""

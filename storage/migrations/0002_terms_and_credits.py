@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS credit_grant (
   id {uuid} NOT NULL,
   idempotency_key TEXT NOT NULL,
   meter TEXT NOT NULL,
-  source TEXT,
+  source TEXT NOT NULL,
   units {bigint} NOT NULL CHECK (units > 0),
   remaining {bigint} NOT NULL CHECK (remaining >= 0 AND remaining <= units),
   priority {bigint} NOT NULL,
