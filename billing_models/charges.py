@@ -1,4 +1,7 @@
-"""What a quantity costs: at one price, by the pack, or in tiers. Both metered usage and overage use it."""
+"""What a quantity costs: at one price, by the pack, in tiers, or a percentage of it.
+
+Both metered usage and overage use it.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -7,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from billing_models.tiers import Tiers, TiersMode, graduated, volume
-from inkmeter import Config, Line, Problem, Rate, Rounding, StripePriceSpec, StripeTier, Units, invalid, packs
+from inkmeter import WIDE, Config, Line, Problem, Rate, Rounding, StripePriceSpec, StripeTier, Units, invalid, packs
 
 
 class Pack(Config):
@@ -22,7 +25,7 @@ class Pack(Config):
 
 
 class Charge(Config):
-    """Exactly one of `unitPrice`, `pack` and `tiers`."""
+    """Exactly one of `unitPrice`, `pack`, `tiers` and `percentage`."""
 
     unit_price: Rate | None = None
     """Price of one unit."""
@@ -32,13 +35,15 @@ class Charge(Config):
     """Tiers instead of one price."""
     tiers_mode: TiersMode = TiersMode.GRADUATED
     """GRADUATED: each unit costs what its own tier says. VOLUME: the total picks one tier for all units."""
+    percentage: Rate | None = None
+    """Part of a quantity that is itself an amount of money, in major units: "2.9" takes 2.9 % of it."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        given = {"unitPrice": self.unit_price, "pack": self.pack, "tiers": self.tiers}
+        given = {"unitPrice": self.unit_price, "pack": self.pack, "tiers": self.tiers, "percentage": self.percentage}
         chosen = [name for name, value in given.items() if value is not None]
         if len(chosen) != 1:
-            message = "exactly one of unitPrice, pack and tiers is needed"
+            message = "exactly one of unitPrice, pack, tiers and percentage is needed"
             raise invalid(*(Problem((name,), message) for name in chosen or given))
         return self
 
@@ -50,18 +55,20 @@ class Charge(Config):
         elif self.pack:
             if count := packs(quantity, self.pack.size, self.pack.rounding):
                 yield Line(f"{label}, in packs of {self.pack.size:,}", Decimal(count), self.pack.price)
+        elif self.percentage is not None and quantity:
+            yield Line(f"{label}, {self.percentage:f} %", quantity, self.percentage.scaleb(-2, WIDE))
         elif self.unit_price is not None and quantity:
             yield Line(label, quantity, self.unit_price)
 
     def at_stripe(self, included: int, fee: Decimal | None = None) -> StripePriceSpec | None:
         """How Stripe would charge it after `included` free units, beside a fee; None where it cannot.
 
-        Stripe has no tiers over packs. It picks the volume tier by the total, included units and all, where
-        we pick it by what is billed. And we do not rely on what it does with a flat fee in the very first
-        tier when nothing is used.
+        Stripe has no tiers over packs and no percentages. It picks the volume tier by the total, included units
+        and all, where we pick it by what is billed. And we do not rely on what it does with a flat fee in the
+        very first tier when nothing is used.
         """
         is_volume = self.tiers is not None and self.tiers_mode is TiersMode.VOLUME
-        if self.pack or (is_volume and included):
+        if self.pack or self.percentage is not None or (is_volume and included):
             return None
         tiers = [StripeTier(included)] if included else []
         if self.unit_price is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from inkmeter import BillingModel, Line, Rate, StripePriceSpec, Units, Usage, hookimpl
+from inkmeter import BillingModel, Line, Rate, StripePriceSpec, Units, hookimpl
 
 
 class Flat(BillingModel):
@@ -17,7 +17,7 @@ class Flat(BillingModel):
     """Units that the fee covers. Beyond them nothing is billed: the plan's limit policy decides what happens.
     Without it the fee covers any number."""
 
-    def rate(self, usage: Usage) -> Iterable[Line]:
+    def fees(self, seats: int) -> Iterable[Line]:
         yield Line("Flat fee", Decimal(1), self.fee)
 
     def allowance(self, seats: int) -> Decimal | None:

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from inkmeter import BillingModel, Line, Problem, Rate, StripePriceSpec, Units, Usage, hookimpl, invalid
+from inkmeter import BillingModel, Line, Problem, Proration, Rate, StripePriceSpec, Units, Usage, hookimpl, invalid
 
 
 class PerSeat(BillingModel):
@@ -24,6 +24,10 @@ class PerSeat(BillingModel):
     """Price of one unit beyond the included ones. Without it they cost nothing: the plan's limit policy
     decides.
     """
+    seat_proration: Proration = Proration.SECOND
+    """How seats that change inside a period are charged. SECOND: by exact time; DAY: by local days, the day of the
+    change as new; NONE: from the next period.
+    """
 
     @model_validator(mode="after")
     def _overage_is_beyond_something(self) -> Self:
@@ -31,10 +35,15 @@ class PerSeat(BillingModel):
             raise invalid(Problem(("includedPerSeat",), "is needed where there is an overagePrice"))
         return self
 
+    def fees(self, seats: int) -> Iterable[Line]:
+        if billed := self._billed(seats):
+            minimum = f", minimum of {billed:,}" if billed > seats else ""
+            yield Line(f"Per seat{minimum}", Decimal(billed), self.seat_price)
+
+    def seat_changes(self) -> Proration:
+        return self.seat_proration
+
     def rate(self, usage: Usage) -> Iterable[Line]:
-        if seats := self._billed(usage.seats):
-            minimum = f", minimum of {seats:,}" if seats > usage.seats else ""
-            yield Line(f"Per seat{minimum}", Decimal(seats), self.seat_price)
         included = self.allowance(usage.seats)
         if included is None or self.overage_price is None:
             return

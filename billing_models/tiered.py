@@ -19,8 +19,10 @@ class Tiered(BillingModel):
     overage: Charge
     """What the units beyond the included ones cost. Tiers count from the first unit of overage."""
 
-    def rate(self, usage: Usage) -> Iterable[Line]:
+    def fees(self, seats: int) -> Iterable[Line]:
         yield Line("Fee", Decimal(1), self.fee)
+
+    def rate(self, usage: Usage) -> Iterable[Line]:
         if used := usage.within(self.included):
             yield Line(f"Per {usage.unit}, of {self.included:,} included", used, Decimal(0))
         yield from self.overage.lines(usage.beyond(self.included), f"Overage per {usage.unit}")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
@@ -23,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from inkmeter.errors import InvalidConfig, Problem
 from inkmeter.money import WIDE, Money, currency_digits, to_money
+from inkmeter.periods import Proration
 from inkmeter.usage import Usage
 
 MAX_PLACES: Final = 12
@@ -125,7 +127,8 @@ class StripePriceSpec:
 
 
 class BillingModel(Config):
-    """A kind of price: subclass it with a `code`, a docstring and fields, and say in `rate` what usage costs.
+    """A kind of price: subclass it with a `code`, a docstring and fields, and say in `rate` what usage costs, in
+    `fees` what a period costs whether anything is used or not, or both.
 
     A class that breaks this does not load (TypeError). `class Base(BillingModel, abstract=True)` is let off:
     it is for other models to build on.
@@ -143,8 +146,11 @@ class BillingModel(Config):
             raise TypeError(f'{cls.__name__} needs a class attribute `code` in kebab-case, e.g. "per-document"')
         if not (cls.__doc__ or "").strip():
             raise TypeError(f"{cls.__name__} needs a docstring: it is what customers of the API read about the model")
-        if cls.rate is BillingModel.rate:
-            raise TypeError(f"{cls.__name__} needs a method `rate(self, usage) -> Iterable[Line]`")
+        if cls.rate is BillingModel.rate and cls.fees is BillingModel.fees:
+            raise TypeError(
+                f"{cls.__name__} needs a method `rate(self, usage) -> Iterable[Line]` for what usage costs, "
+                "or `fees(self, seats) -> Iterable[Line]` for what a period costs"
+            )
 
     @classmethod
     def configure(cls, config: object) -> Self:
@@ -162,9 +168,22 @@ class BillingModel(Config):
             raise InvalidConfig([*problems.values()])
         return model
 
+    def fees(self, seats: int) -> Iterable[Line]:
+        """What a whole period costs, used or not: known before it begins, so it may be billed in advance, and by
+        the part of a period. Pure, and never negative.
+        """
+        return ()
+
     def rate(self, usage: Usage) -> Iterable[Line]:
-        """The lines that this usage costs. Pure: the same usage gives the same lines."""
-        raise TypeError(f"{type(self).__name__} does not rate")
+        """The lines that this usage costs, beside the fees. Pure: the same usage gives the same lines.
+
+        A fee among them is due in full, however short the period.
+        """
+        return ()
+
+    def seat_changes(self) -> Proration:
+        """How fees follow a change of seats inside a period; NONE bills them from the next period."""
+        return Proration.SECOND
 
     def allowance(self, seats: int) -> Decimal | None:
         """Units of the meter that the price includes in a period; None is without limit."""
@@ -222,14 +241,15 @@ class RatedPrice:
 
 
 def price(model: BillingModel, usage: Usage, currency: str) -> RatedPrice:
-    """Rate usage: each line is rounded once, half away from zero, and the total is their sum.
+    """Rate a whole period, fees and usage: each line is rounded once, half away from zero, and the total is their sum.
 
     The invoice, the explanation and the simulation all come from here. Raises what the model raises,
     UnknownCurrency, and OverflowError for an amount past 64 bits.
     """
     currency_digits(currency)
     with localcontext(WIDE):
-        return _bounded(rated(model.rate(usage), currency), *model.spend_bounds())
+        lines = [*model.fees(usage.seats), *model.rate(usage)]
+        return bounded(rated(lines, currency), *model.spend_bounds())
 
 
 def rated(lines: Iterable[Line], currency: str) -> RatedPrice:
@@ -240,7 +260,8 @@ def rated(lines: Iterable[Line], currency: str) -> RatedPrice:
     return RatedPrice(done, Money(sum(line.total.minor for line in done), currency))
 
 
-def _bounded(bill: RatedPrice, least: Decimal | None, most: Decimal | None) -> RatedPrice:
+def bounded(bill: RatedPrice, least: Decimal | Fraction | None, most: Decimal | Fraction | None) -> RatedPrice:
+    """The same bill, with one more line if it costs less than `least` or more than `most`, in major units."""
     currency = bill.total.currency
     if least is not None and (lowest := to_money(least, currency)).minor > bill.total.minor:
         return _brought_to(lowest, "Minimum spend", bill)

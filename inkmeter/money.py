@@ -8,6 +8,7 @@ that `STRIPE_DIFFERS` names: Stripe wants those in other units, so they are refu
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Final, Self
 
 _TWO = """AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY
@@ -101,13 +102,15 @@ class Money:
         return f"{self.amount:f} {self.currency}"
 
 
-def to_money(amount: Decimal, currency: str) -> Money:
+def to_money(amount: Decimal | Fraction, currency: str) -> Money:
     """Round an exact amount of major units to money, half away from zero: 0.125 USD is 0.13, -0.125 USD is
     -0.13.
 
-    The only place where money is rounded. Raises TypeError for a float, UnknownCurrency, OverflowError past
-    64 bits, ValueError for NaN and infinity.
+    The only place where money is rounded. A fraction is for what no decimal holds, such as a third of a fee.
+    Raises TypeError for a float, UnknownCurrency, OverflowError past 64 bits, ValueError for NaN and infinity.
     """
+    if isinstance(amount, Fraction):
+        return _from_fraction(amount, currency)
     if not isinstance(amount, Decimal):
         raise TypeError(f"money is made from a Decimal, not {type(amount).__name__}")
     if not amount.is_finite():
@@ -116,3 +119,9 @@ def to_money(amount: Decimal, currency: str) -> Money:
     if amount and amount.adjusted() > 19:
         raise OverflowError("amount is larger than 64 bits")
     return Money(int(amount.scaleb(digits, WIDE).quantize(Decimal(1), ROUND_HALF_UP, WIDE)), currency)
+
+
+def _from_fraction(amount: Fraction, currency: str) -> Money:
+    minor = abs(amount) * 10 ** currency_digits(currency)
+    rounded = (2 * minor.numerator + minor.denominator) // (2 * minor.denominator)
+    return Money(rounded if amount > 0 else -rounded, currency)

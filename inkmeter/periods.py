@@ -7,8 +7,9 @@ Local days exist only here; everything else compares instants.
 
 import calendar
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
@@ -21,6 +22,17 @@ class Interval(StrEnum):
     @property
     def months(self) -> int:
         return 1 if self is Interval.MONTH else 12
+
+
+class Proration(StrEnum):
+    """How a change inside a period is charged.
+
+    SECOND: by exact time. DAY: by local days, of which the day of a change counts as new. NONE: not in this period.
+    """
+
+    SECOND = "SECOND"
+    DAY = "DAY"
+    NONE = "NONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,19 @@ class BillingPeriod:
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end
+
+    def elapsed(self, moment: datetime) -> Fraction:
+        """How much of the period lies before `moment`, exactly: 0 up to its start, 1 from its end on."""
+        return _within_one(Fraction(_micros(moment - self.start), _micros(self.end - self.start)))
+
+    def elapsed_days(self, moment: datetime, zone: str) -> Fraction:
+        """The same in whole local days: those before the day of `moment`, of all days."""
+        # A period within one day still has that day.
+        return _within_one(Fraction(_days(self.start, moment, zone), max(self.local_days(zone), 1)))
+
+    def local_days(self, zone: str) -> int:
+        """How many days the calendar counts from its start to its end."""
+        return _days(self.start, self.end, zone)
 
     def __str__(self) -> str:
         return f"{self.start.isoformat()}/{self.end.isoformat()}"
@@ -84,6 +109,26 @@ def local_midnight(day: date, zone: str) -> datetime:
     which is what converting through UTC yields.
     """
     return datetime.combine(day, time(), tzinfo=load_zone(zone)).astimezone(UTC)
+
+
+def next_midnight(moment: datetime, zone: str) -> datetime:
+    """The first instant of a local day, in UTC, that is not before `moment`: at midnight, that very midnight."""
+    day = moment.astimezone(load_zone(zone)).date()
+    midnight = local_midnight(day, zone)
+    return midnight if midnight == moment else local_midnight(day + timedelta(days=1), zone)
+
+
+def _days(start: datetime, end: datetime, zone: str) -> int:
+    local = load_zone(zone)
+    return (end.astimezone(local).date() - start.astimezone(local).date()).days
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
+
+
+def _within_one(share: Fraction) -> Fraction:
+    return min(max(share, Fraction(0)), Fraction(1))
 
 
 def load_zone(name: str) -> ZoneInfo:

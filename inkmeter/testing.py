@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from inkmeter.billing_model import BillingModel, RatedPrice, price
+from inkmeter.billing_model import BillingModel, Line, RatedLine, RatedPrice, price
 from inkmeter.errors import InvalidConfig
 from inkmeter.money import Money
-from inkmeter.periods import BillingPeriod
+from inkmeter.periods import BillingPeriod, Proration
 from inkmeter.usage import Usage
 
 _PERIOD = BillingPeriod(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -22,7 +22,8 @@ def check_billing_model(model_class: type[BillingModel], *configs: Mapping[str, 
     """Check that a billing model keeps its contract. Raises AssertionError: what is broken, with which input.
 
     For each configuration (at least one is needed): it survives storage, has no floats, unknown settings are
-    refused, rating is repeatable, every line has a label, the lines are the total, no total is negative.
+    refused, fees and rating are repeatable, every line has a label, the lines are the total, neither a fee nor a
+    total is negative.
     `monotone` adds that more usage never costs less; switch it off for a price that is meant to fall as a
     whole, like one with volume tiers.
     """
@@ -31,8 +32,9 @@ def check_billing_model(model_class: type[BillingModel], *configs: Mapping[str, 
     for config in configs:
         model = model_class.configure(config)
         _check_config(model, config)
-        for currency in ("USD", "JPY", "KWD"):
-            for seats in (0, 1, 7):
+        for seats in (0, 1, 7):
+            _check_fees(model, seats)
+            for currency in ("USD", "JPY", "KWD"):
                 _check_rating(model, seats, currency, monotone=monotone)
 
 
@@ -61,6 +63,25 @@ def _refuses(model: BillingModel, config: Mapping[str, Any], otherwise: str) -> 
     raise AssertionError(otherwise)
 
 
+def _check_fees(model: BillingModel, seats: int) -> None:
+    where = f"{model!r} with {seats} seats"
+    try:
+        fees, again, proration = [*model.fees(seats)], [*model.fees(seats)], model.seat_changes()
+    except Exception as error:
+        raise AssertionError(f"{where}: fees raised {type(error).__name__}: {error}") from error
+    assert fees == again, f"{where}: the same seats have different fees"
+    assert isinstance(proration, Proration), f"{where}: seat_changes() is {proration!r}, no Proration"
+    for line in fees:
+        _check_line(line, where)
+        assert line.amount >= 0, f"{where}: the fee {line.label!r} is negative, {line.amount}"
+
+
+def _check_line(line: Line | RatedLine, where: str) -> None:
+    numbers = line.quantity, line.unit_price
+    assert line.label.strip(), f"{where}: a line has no label"
+    assert all(isinstance(n, Decimal) for n in numbers), f"{where}: {line.label!r} is not in Decimals"
+
+
 def _check_rating(model: BillingModel, seats: int, currency: str, *, monotone: bool) -> None:
     before = Money.zero(currency)
     for quantity in _QUANTITIES:
@@ -68,9 +89,7 @@ def _check_rating(model: BillingModel, seats: int, currency: str, *, monotone: b
         bill, again, included = _rate(model, Usage(quantity, _PERIOD, seats), currency, where)
         assert bill == again, f"{where}: the same usage was rated differently"
         for line in bill.lines:
-            numbers = line.quantity, line.unit_price
-            assert line.label.strip(), f"{where}: a line has no label"
-            assert all(isinstance(n, Decimal) for n in numbers), f"{where}: {line.label!r} is not in Decimals"
+            _check_line(line, where)
         assert Money.sum((line.total for line in bill.lines), currency) == bill.total, f"{where}: a wrong sum"
         assert bill.total.minor >= 0, f"{where}: the total is negative, {bill.total}"
         assert included is None or included >= 0, f"{where}: the allowance is negative, {included}"

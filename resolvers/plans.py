@@ -9,7 +9,6 @@ from strawberry import argument
 from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
 from inkmeter.periods import Interval
-from inkmeter.usage import Meter
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import require_operator, require_viewer
@@ -17,7 +16,7 @@ from schema import plans as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import Id, global_id
-from schema.refusals import NextPlan, TopUpPack
+from schema.refusals import TopUpPack, next_plan_type
 from schema.scalars import BigInt, CurrencyCode, Json
 from services import plans, rating
 from services.measures import quantity_of
@@ -47,25 +46,20 @@ def plan_type(terms: PlanTerms) -> types.Plan:
     )
 
 
-def next_plan_type(plan: Plan) -> NextPlan:
-    """A plan in short."""
-    return NextPlan(id=global_id("Plan", plan.id), code=plan.code, name=plan.name)
-
-
 def _quota_type(terms: PlanTerms, quota: Quota) -> types.Quota:
-    currency, meter, rule = terms.plan.currency, terms.meters[quota.meter], quota.auto_top_up
+    currency, rule = terms.plan.currency, quota.auto_top_up
     packs = [
-        TopUpPack(units=_whole(meter, pack["units"]), price=Money.of(ExactMoney(pack["price_minor"], currency)))
+        TopUpPack(units=BigInt(pack["units"]), price=Money.of(ExactMoney(pack["price_minor"], currency)))
         for pack in quota.packs
     ]
     return types.Quota(
         meter=quota.meter,
-        units=_whole(meter, quota.units),
+        units=BigInt(int(quantity_of(terms.meters[quota.meter], quota.units))),
         policy=types.LimitPolicy[quota.policy.name],
         spend_cap=_money(quota.spend_cap_minor, currency),
         top_up_packs=packs,
         auto_top_up=types.AutoTopUp(
-            below=_whole(meter, rule["below"]),
+            below=BigInt(rule["below"]),
             pack_units=packs[rule["pack"]].units,
             monthly_cap=Money.of(ExactMoney(rule["monthly_cap_minor"], currency)),
         )
@@ -73,10 +67,6 @@ def _quota_type(terms: PlanTerms, quota: Quota) -> types.Quota:
         else None,
         alerts_at=list(quota.alerts_at),
     )
-
-
-def _whole(meter: Meter, units: int) -> BigInt:
-    return BigInt(int(quantity_of(meter, units)))
 
 
 def _money(minor: int | None, currency: str) -> Money | None:

@@ -24,7 +24,11 @@ class InvoiceState(Enum):
 
 @strawberry.enum(description="What a line bills.")
 class LineKind(Enum):
-    USAGE = strawberry.enum_value("USAGE", description="The invoice's own period.")
+    FEE = strawberry.enum_value("FEE", description="What a period, or a part of it, costs whether used or not.")
+    USAGE = strawberry.enum_value("USAGE", description="What was used, in the invoice's own period.")
+    DISCOUNT = strawberry.enum_value("DISCOUNT", description="Taken off fees and usage.")
+    COMMITMENT = strawberry.enum_value("COMMITMENT", description="What is missing to the agreed minimum.")
+    CHARGE = strawberry.enum_value("CHARGE", description="Something bought, such as a top-up.")
     ADJUSTMENT = strawberry.enum_value("ADJUSTMENT", description="Late usage of an earlier period.")
     EXTRA = strawberry.enum_value("EXTRA", description="Added by a plugin, which `model` names.")
 

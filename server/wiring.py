@@ -61,7 +61,9 @@ async def open_platform(
             http_client=HttpxClient(stripe_http or httpx.AsyncClient(timeout=STRIPE_TIMEOUT)),
         )
         stack.push_async_callback(stripe.aclose)
-        metering = await stack.enter_async_context(Metering(open_ledger(settings.database_url)).running())
+        plugins = plugins or plugins_of(settings)
+        metering = Metering(open_ledger(settings.database_url), clock, plugins.publish)
+        await stack.enter_async_context(metering.running())
         signnow_secret = settings.signnow_webhook_secret.get_secret_value()
 
         def verify_signnow(payload: bytes, signature: str | None) -> SignNowCallback:
@@ -72,7 +74,7 @@ async def open_platform(
 
         yield Platform(
             clock=clock,
-            plugins=plugins or plugins_of(settings),
+            plugins=plugins,
             signnow=signnow,
             stripe=stripe,
             verify_signnow=verify_signnow,

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from inkmeter.errors import SignNowRefused
 from inkmeter.money import Money
+from inkmeter.usage import Aggregation
+from services.measures import MeterBook, value_of
 from storage.credits import CreditEntryKind, CreditSource
 from storage.fields import to_micros
 from storage.ledger import Wanted
@@ -99,12 +101,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """An event takes back the one of `event_key`, whole; another replaces it if there is a `quantity`.
+    """An event takes back the `original`, whole, which was read before; another replaces it if there is a `quantity`.
 
-    Both lie at the moment of the first. `properties` None leaves them as they were.
+    Both lie at the moment of the original. `properties` None leaves them as they were.
     """
 
-    event_key: str
+    original: Fact
     idempotency_key: str
     quantity: int | None
     properties: Mapping[str, str] | None = None
@@ -158,7 +160,7 @@ class TakeCredits:
     note: str | None = None
 
 
-Command = Reserve | Commit | Release | Record
+Command = Reserve | Commit | Release | Record | Correct | GrantCredits | TakeCredits
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +178,22 @@ class NeedsPeriod:
     moment: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NeedsMeters:
+    """The answer to a command that cannot be planned before the meters are read again: there are so many now."""
+
+    count: int
+
+
 class Missing(Exception):
     """Something must be fetched first."""
 
-    def __init__(self, need: NeedsTerms | NeedsPeriod) -> None:
+    def __init__(self, need: NeedsTerms | NeedsPeriod | NeedsMeters) -> None:
         super().__init__(need)
         self.need = need
 
 
-def wanted(commands: Sequence[Command], *, with_events: bool = True) -> Wanted:
+def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool = True) -> Wanted:
     """What `plan` must know for these commands.
 
     Without the events' keys every fact is taken for new, which nearly all are; the unique key tells if one was not.
@@ -207,6 +216,41 @@ def wanted(commands: Sequence[Command], *, with_events: bool = True) -> Wanted:
                 want.at(command.tenant_id, max(moments))
                 if with_events:
                     want.events += ((command.tenant_id, fact.idempotency_key) for fact in command.facts)
+                for fact in command.facts:
+                    if not meters.is_plain(fact.meter):
+                        _want_values(want, meters, command.tenant_id, fact.meter, fact.quantity, fact.properties)
+            case Correct():
+                want.is_reversing = True
+                for correction in command.corrections:
+                    was, tenant_id = correction.original, command.tenant_id
+                    want.at(tenant_id, to_micros(was.occurred_at))
+                    keys = (was.idempotency_key, *keys_of(correction))
+                    want.events += ((tenant_id, key) for key in keys)
+                    properties = was.properties if correction.properties is None else correction.properties
+                    _want_values(want, meters, tenant_id, was.meter, was.quantity, was.properties)
+                    _want_values(want, meters, tenant_id, was.meter, correction.quantity or 0, properties)
+                    # A largest value that is taken back leaves the next one, whichever that is.
+                    codes = [m.code for m in meters.fed_by(was.meter) if m.aggregation is Aggregation.MAX]
+                    want.all_values += ((tenant_id, code) for code in codes)
+            case GrantCredits():
+                want.at(command.tenant_id, to_micros(command.now))
+                want.grants.append((command.tenant_id, command.idempotency_key))
+            case TakeCredits():
+                want.at(command.tenant_id, to_micros(command.now))
+                want.taken_grants.append((command.tenant_id, command.grant_id))
             case unreachable:
                 assert_never(unreachable)
     return want
+
+
+def _want_values(
+    want: Wanted, meters: MeterBook, tenant_id: int, code: str, quantity: int, properties: Mapping[str, str]
+) -> None:
+    for meter in meters.fed_by(code):
+        if (value := value_of(meter, quantity, properties)) is not None:
+            want.values.append((tenant_id, meter.code, value))
+
+
+def keys_of(correction: Correction) -> tuple[str, str]:
+    """The keys of the event that takes back, and of the one that replaces."""
+    return f"correction:{correction.idempotency_key}", f"replacement:{correction.idempotency_key}"

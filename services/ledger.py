@@ -5,28 +5,51 @@ does no I/O and reads no clock, so the same decisions are made on SQLite and on 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from inkmeter.errors import Conflict, Refused, SubscriptionInactive
-from inkmeter.periods import BillingPeriod
-from services.commands import Command, Commit, Fact, Missing, NeedsPeriod, NeedsTerms, Record, Release, Reserve
-from services.decisions import check_may_sign, decide
+from inkmeter.errors import Conflict
+from inkmeter.events import Event, PlanUpgraded
+from services import alerting, crediting
+from services.batch import Batch, span_of
+from services.commands import (
+    Command,
+    Commit,
+    Correct,
+    GrantCredits,
+    Missing,
+    Record,
+    Release,
+    Reserve,
+    TakeCredits,
+)
+from services.counting import change, deltas, fed
+from services.decisions import Decision, check_may_sign, decide
+from services.facts import correct, record
+from services.measures import MeterBook
 from services.terms import PlanTerms
 from storage.fields import from_micros, to_micros
-from storage.ids import new_id, new_ids
-from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase, Writes
+from storage.ids import new_id
+from storage.ledger import Account, Gate, Known, StoredOperation, StoredPhase, Writes
 from storage.operations import OperationKind
-from storage.usage import Counter
+from storage.subscriptions import PhaseReason
 
 OPEN: Final = ("RESERVED", "UNKNOWN")
 
 
-def plan(commands: Sequence[Command], known: Known, terms: Mapping[UUID, PlanTerms]) -> tuple[list[Any], Writes]:
-    """Decide every command in order. An answer is a value, an exception to raise, or what is missing to decide."""
-    planner = _Planner(known, terms)
-    answers = []
+def plan(
+    commands: Sequence[Command],
+    known: Known,
+    terms: Mapping[UUID, PlanTerms],
+    meters: MeterBook,
+    now: int,
+) -> "Planned":
+    """Decide every command in order, at `now` (µs). An answer is a value, an exception to raise, or what is missing."""
+    batch = Batch(known, terms, meters, now)
+    planner = _Planner(batch)
+    answers: list[Any] = []
     for command in commands:
         try:
             answers.append(planner.decide(command))
@@ -34,14 +57,30 @@ def plan(commands: Sequence[Command], known: Known, terms: Mapping[UUID, PlanTer
             answers.append(missing.need)
         except Exception as error:  # one command's trouble is its own: a plugin's bug, a refusal
             answers.append(error)
-    return answers, planner.writes
+    alerting.budgets_spent(batch)
+    return Planned(answers, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The answers in the order of the commands, and the batch with what is to be written."""
+
+    answers: list[Any]
+    batch: Batch
+
+    @property
+    def writes(self) -> Writes:
+        return self.batch.writes
+
+    def news(self) -> list[Event]:
+        """What to tell the plugins, after the commit."""
+        fired = self.batch.alert_news
+        return [*self.batch.news, *(fired[alert_id] for alert_id in fired if alert_id in self.writes.fired)]
 
 
 class _Planner:
-    """The state of a batch: what is known, with everything that was decided so far applied to it."""
-
-    def __init__(self, known: Known, terms: Mapping[UUID, PlanTerms]) -> None:
-        self.known, self.terms, self.writes = known, terms, Writes()
+    def __init__(self, batch: Batch) -> None:
+        self.batch, self.known, self.writes = batch, batch.known, batch.writes
 
     def decide(self, command: Command) -> Any:
         match command:
@@ -52,12 +91,18 @@ class _Planner:
             case Release():
                 return self._release(command)
             case Record():
-                return self._record(command)
+                return record(self.batch, command)
+            case Correct():
+                return correct(self.batch, command)
+            case GrantCredits():
+                return crediting.grant_credits(self.batch, command)
+            case TakeCredits():
+                return crediting.take_credits(self.batch, command)
             case unreachable:
                 assert_never(unreachable)
 
     def _reserve(self, command: Reserve) -> tuple[StoredOperation, bool]:
-        tenant_id, intent = command.tenant_id, command.intent
+        batch, tenant_id, intent = self.batch, command.tenant_id, command.intent
         existing = self.known.operations.get((tenant_id, intent.idempotency_key))
         if existing is not None:
             return existing, False
@@ -65,15 +110,22 @@ class _Planner:
         now = to_micros(command.now)
         grace_until = from_micros(account.grace_until) if account.grace_until is not None else None
         check_may_sign(account.state, grace_until, command.now)
-        phase = self._phase(account, now)
-        terms = self._terms(phase)
-        gate = self._gate(account, now)
+        phase = batch.phase(account, now)
+        gate = batch.gate(account, now)
+        batch.require_meters()
         if intent.kind is OperationKind.INVITE and (tenant_id, intent.document_id) in self.known.invited:
             raise Conflict("the document is being sent already, or was sent", path=("documentId",))
-        meters = {*intent.units, *(entry.meter for entry, _ in terms.prices)}
-        counters = {meter: self._counter(tenant_id, gate, meter) for meter in meters}
-        span = BillingPeriod(from_micros(gate.starts_at), from_micros(gate.ends_at))
-        decision = decide(terms, phase.seats, span, counters, intent.units)
+        units = dict(fed(batch, intent.units))
+        terms = batch.load(phase.plan_id)
+        standings = {
+            meter: crediting.standing(batch, account, gate, meter, now)
+            for meter in {*units, *(entry.meter for entry, _ in terms.prices)}
+        }
+        decision = decide(terms, batch.seats(account, gate), span_of(gate), standings, units, batch.load)
+        if decision.terms is not terms:
+            self._upgrade(account, phase, terms, decision, now)
+        for meter, purchase in decision.purchases.items():
+            crediting.buy(batch, account, gate, meter, purchase)
         operation = StoredOperation(
             tenant_id=tenant_id,
             id=new_id(),
@@ -83,12 +135,8 @@ class _Planner:
             request_hash=command.request_hash,
             state="RESERVED",
             period_starts_at=gate.starts_at,
-            reserved=dict(intent.units),
-            decision={
-                "reason": decision.reason,
-                "price_minor": decision.price.minor,
-                "currency": decision.price.currency,
-            },
+            reserved=units,
+            decision=_stored(decision),
             document_id=intent.document_id,
             refusal=None,
             created_at=now,
@@ -97,40 +145,68 @@ class _Planner:
         if intent.kind is OperationKind.INVITE:
             self.known.invited.add((tenant_id, intent.document_id))
         self.writes.new_operations.append(operation)
-        for meter, units in intent.units.items():
-            self._add(tenant_id, gate.starts_at, meter, reserved=units)
+        for meter, amount in units.items():
+            change(batch, account, gate, meter, None, now, reserved=amount)
         return operation, True
+
+    def _upgrade(self, account: Account, phase: StoredPhase, terms: PlanTerms, decision: Decision, now: int) -> None:
+        """The tenant goes on under another plan from this moment."""
+        began = StoredPhase(new_id(), now, decision.terms.plan.id, phase.seats)
+        phases = [*self.known.phases[account.tenant_id], began]
+        self.known.phases[account.tenant_id] = sorted(phases, key=lambda found: (found.starts_at, found.id))
+        self.writes.phases.append(
+            (
+                account.tenant_id,
+                str(began.id),
+                str(account.subscription_id),
+                now,
+                str(began.plan_id),
+                began.seats,
+                PhaseReason.AUTO_UPGRADE,
+                "SECOND",
+                self.batch.now,
+            )
+        )
+        moment = from_micros(self.batch.now)
+        codes = (terms.plan.code, decision.terms.plan.code)
+        self.batch.news.append(PlanUpgraded(account.public_id, moment, decision.upgraded_for or "", *codes))
 
     def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)
         if operation is None or operation.state == "SUCCEEDED":
             return None
-        tenant_id, starts_at = command.tenant_id, operation.period_starts_at
-        for meter in {*operation.reserved, *command.used}:
-            # A "yes" after a settled "no" has nothing reserved any more, and still counts.
-            reserved = operation.reserved.get(meter, 0) if operation.state in OPEN else 0
-            self._add(tenant_id, starts_at, meter, used=command.used.get(meter, 0), reserved=-reserved)
-        is_late = any(g.is_closed for g in self.known.gates.get(tenant_id, ()) if g.starts_at == starts_at)
+        batch, account = self.batch, self.known.accounts[command.tenant_id]
+        gate = self._gate_of(operation)
+        batch.require_meters()
+        batch.terms_of(account, gate)
+        # A "yes" after a settled "no" has nothing reserved any more, and still counts.
+        reserved = operation.reserved if operation.state in OPEN else {}
+        used: dict[str, tuple[int, str | None]] = dict.fromkeys(reserved, (0, None))
         for meter in sorted(command.used):
-            self.writes.events.append(
-                (
-                    tenant_id,
-                    str(new_id()),
-                    f"op:{operation.id}:{meter}",
-                    meter,
-                    command.used[meter],
-                    # When it was reserved: the period that it was decided in is the period that it is billed in.
-                    operation.created_at,
-                    to_micros(command.now),
-                    is_late,
-                    "operation",
-                    str(operation.document_id) if operation.document_id else None,
-                    command.upstream_units.get(meter, 0),
-                )
+            event = batch.event(
+                command.tenant_id,
+                f"op:{operation.id}:{meter}",
+                meter,
+                command.used[meter],
+                # When it was reserved: the period that it was decided in is the period that it is billed in.
+                occurred_at=operation.created_at,
+                is_late=gate.is_closed,
+                source="operation",
+                document_id=operation.document_id,
+                upstream_units=command.upstream_units.get(meter, 0),
             )
+            for code, amount in deltas(batch, command.tenant_id, gate, meter, command.used[meter]):
+                used[code] = (used.get(code, (0, None))[0] + amount, event)
+        for meter, (amount, event_id) in used.items():
+            held = reserved.get(meter, 0)
+            change(batch, account, gate, meter, event_id, operation.created_at, used=amount, reserved=-held)
         self._end(operation, "SUCCEEDED", command.now, None)
         self._keep_document(command, operation)
-        return self.known.accounts[tenant_id].public_id
+        return account.public_id
+
+    def _gate_of(self, operation: StoredOperation) -> Gate:
+        gates = self.known.gates.get(operation.tenant_id, ())
+        return next(gate for gate in gates if gate.starts_at == operation.period_starts_at)
 
     def _keep_document(self, command: Commit, operation: StoredOperation) -> None:
         if command.uploaded is not None:
@@ -151,8 +227,10 @@ class _Planner:
         operation = self._ending(command)
         if operation is None or operation.state not in OPEN:
             return False
+        account, gate = self.known.accounts[command.tenant_id], self._gate_of(operation)
+        self.batch.terms_of(account, gate)
         for meter, units in operation.reserved.items():
-            self._add(command.tenant_id, operation.period_starts_at, meter, reserved=-units)
+            change(self.batch, account, gate, meter, None, operation.created_at, reserved=-units)
         if operation.kind == OperationKind.INVITE and operation.document_id is not None:
             self.known.invited.discard((operation.tenant_id, operation.document_id))
         if command.refusal is None:
@@ -172,76 +250,17 @@ class _Planner:
         operation.state, operation.refusal = state, refusal
         self.writes.ended_operations.append((operation, to_micros(now)))
 
-    def _record(self, command: Record) -> list[bool | Refused]:
-        account = self.known.accounts[command.tenant_id]
-        # Everything that is missing is asked for before anything is planned: a command is planned whole or not at all.
-        moments = [to_micros(fact.occurred_at) for fact in command.facts]
-        gates = {moment: self._gate_or_refusal(account, moment) for moment in set(moments)}
-        return [
-            self._count(command, fact, moment, gates[moment], event_id)
-            for fact, moment, event_id in zip(command.facts, moments, new_ids(len(moments)), strict=True)
-        ]
 
-    def _gate_or_refusal(self, account: Account, moment: int) -> Gate | Refused:
-        try:
-            return self._gate(account, moment)
-        except Refused as refusal:
-            return refusal
-
-    def _count(
-        self, command: Record, fact: Fact, occurred_at: int, gate: Gate | Refused, event_id: str
-    ) -> bool | Refused:
-        key = (command.tenant_id, fact.idempotency_key)
-        first = self.known.events.get(key)
-        if first is not None:
-            same_moment = not fact.is_moment_given or first.occurred_at == occurred_at
-            if (first.meter, first.quantity) == (fact.meter, fact.quantity) and same_moment:
-                return False
-            return Conflict("this idempotency key was used for another event", path=("idempotencyKey",))
-        if isinstance(gate, Refused):
-            return gate
-        self.known.events[key] = StoredEvent(fact.meter, fact.quantity, occurred_at)
-        self._add(command.tenant_id, gate.starts_at, fact.meter, used=fact.quantity)
-        self.writes.events.append(
-            (
-                command.tenant_id,
-                event_id,
-                fact.idempotency_key,
-                fact.meter,
-                fact.quantity,
-                occurred_at,
-                to_micros(command.now),
-                gate.is_closed,
-                command.source,
-                str(command.document_id) if command.document_id else None,
-                0,
-            )
-        )
-        return True
-
-    def _phase(self, account: Account, moment: int) -> StoredPhase:
-        phases = self.known.phases.get(account.tenant_id, ())
-        begun = [phase for phase in phases if phase.starts_at <= moment]
-        if not phases or (account.ended_at is not None and moment >= account.ended_at):
-            raise SubscriptionInactive("the tenant has no running subscription; call subscribeTenant first")
-        return begun[-1] if begun else phases[0]
-
-    def _terms(self, phase: StoredPhase) -> PlanTerms:
-        if phase.plan_id not in self.terms:
-            raise Missing(NeedsTerms(phase.plan_id))
-        return self.terms[phase.plan_id]
-
-    def _gate(self, account: Account, moment: int) -> Gate:
-        for gate in self.known.gates.get(account.tenant_id, ()):
-            if gate.starts_at <= moment < gate.ends_at:
-                return gate
-        raise Missing(NeedsPeriod(account.tenant_id, from_micros(moment)))
-
-    def _counter(self, tenant_id: int, gate: Gate, meter: str) -> Counter:
-        return Counter(*self.known.counters.get((tenant_id, gate.starts_at, meter), (0, 0)))
-
-    def _add(self, tenant_id: int, starts_at: int, meter: str, *, used: int = 0, reserved: int = 0) -> None:
-        key = (tenant_id, starts_at, meter)
-        for sums in (self.known.counters.setdefault(key, [0, 0]), self.writes.counters.setdefault(key, [0, 0])):
-            sums[0] += used
-            sums[1] += reserved
+def _stored(decision: Decision) -> dict[str, Any]:
+    """A decision as it stands with its operation."""
+    upgrade = {}
+    if decision.upgraded_for is not None:
+        new = decision.terms.plan
+        upgrade = {"plan": {"id": str(new.id), "code": new.code, "name": new.name}}
+    return {
+        "reason": decision.reason,
+        "price_minor": decision.price.minor,
+        "currency": decision.price.currency,
+        "credits": dict(decision.credits),
+        **upgrade,
+    }

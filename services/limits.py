@@ -111,19 +111,20 @@ def check_percentages(problems: Problems, percentages: Sequence[int], *path: str
 
 
 def stored_quota(quota: NewQuota, units: int, currency: str, decimals: int) -> dict[str, Any]:
-    """The columns of a quota that was checked: units scaled to 10^-decimals, money in minor units."""
-    scale = 10**decimals
+    """The columns of a quota that was checked: its units in 10^-decimals, those of credits whole, money in minor
+    units.
+    """
     rule = quota.auto_top_up
     return {
         "meter": quota.meter,
-        "units": units * scale,
+        "units": units * 10**decimals,
         "policy": quota.policy,
         "spend_cap_minor": _minor(quota.spend_cap, currency),
-        "packs": [{"units": p.units * scale, "price_minor": _minor(p.price, currency)} for p in quota.packs],
+        "packs": [{"units": p.units, "price_minor": _minor(p.price, currency)} for p in quota.packs],
         "auto_top_up": None
         if rule is None
         else {
-            "below": rule.below * scale,
+            "below": rule.below,
             "pack": [pack.units for pack in quota.packs].index(rule.pack_units),
             "monthly_cap_minor": _minor(rule.monthly_cap, currency),
         },

@@ -31,12 +31,17 @@ class MeterBook:
         for meter in self.meters.values():
             source = meter.source or meter.code
             self._fed[source] = (*self._fed.get(source, ()), meter)
+        self._plain = {code for code, fed in self._fed.items() if len(fed) == 1 and _is_plain(fed[0])}
 
     def __contains__(self, code: str) -> bool:
         return code in self.meters
 
     def __getitem__(self, code: str) -> Meter:
         return self.meters[code]
+
+    def is_plain(self, code: str) -> bool:
+        """Whether events of this code add their quantity to one meter, and do nothing else."""
+        return code in self._plain
 
     def fed_by(self, code: str) -> tuple[Meter, ...]:
         """The meters that count events of this code: usually the one of that name alone."""
@@ -57,6 +62,20 @@ def added(meter: Meter, quantity: int, properties: Mapping[str, str]) -> int | N
     if meter.aggregation is Aggregation.COUNT:
         return 1
     return quantity if meter.property is None else scaled(properties.get(meter.property), meter.decimals)
+
+
+def value_of(meter: Meter, quantity: int, properties: Mapping[str, str]) -> str | None:
+    """What a UNIQUE or MAX meter tells apart; None if the event does not count, or it is another kind of meter."""
+    if meter.aggregation is Aggregation.UNIQUE and meter.property is not None:
+        return properties.get(meter.property) if is_counted(meter, properties) else None
+    if meter.aggregation is Aggregation.MAX:
+        number = added(meter, quantity, properties)
+        return str(number) if number is not None else None
+    return None
+
+
+def _is_plain(meter: Meter) -> bool:
+    return meter.source is None and meter.aggregation is Aggregation.SUM and not meter.filters and not meter.property
 
 
 def scaled(number: str | Decimal | int | None, decimals: int) -> int | None:

@@ -7,16 +7,19 @@ wait once. A command is answered when its transaction is durable, never before.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextvars import Context
 from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
+from inkmeter.clock import Clock
+from inkmeter.events import Event
 from services.commands import Command, wanted
-from services.ledger import plan
+from services.ledger import Planned, plan
 from services.measures import MeterBook
 from services.terms import PlanTerms
+from storage.fields import to_micros
 from storage.ledger import Conflicted, Known, LedgerStore, Writes
 
 log = logging.getLogger("inkmeter.metering")
@@ -32,10 +35,11 @@ class Metering:
     neither ever changes, but there may be more of them by now.
     """
 
-    def __init__(self, store: LedgerStore) -> None:
+    def __init__(self, store: LedgerStore, clock: Clock, publish: Callable[[Event], Coroutine[Any, Any, None]]) -> None:
         self.terms: dict[UUID, PlanTerms] = {}
         self.meters = MeterBook()
-        self._store = store
+        self._store, self._clock, self._publish = store, clock, publish
+        self._telling: set[asyncio.Task[None]] = set()
         self._queue: list[Waiting] = []
         self._filled = asyncio.Event()
         self._is_ending = False
@@ -51,6 +55,7 @@ class Metering:
             self._is_ending = True
             self._filled.set()
             await writer
+            await asyncio.gather(*self._telling)
             await self._store.close()
 
     async def submit(self, command: Command) -> Any:
@@ -91,19 +96,29 @@ class Metering:
                 future.set_result(answer)
 
     async def _transact(self, commands: Sequence[Command]) -> list[Any]:
-        answers: list[Any] = []
+        planned: Planned | None = None
 
         def decide(known: Known) -> Writes:
-            nonlocal answers
-            answers, writes = plan(commands, known, self.terms)
-            return writes
+            nonlocal planned
+            planned = plan(commands, known, self.terms, self.meters, to_micros(self._clock.now()))
+            return planned.writes
 
         for attempt in count(1):
+            want = wanted(commands, self.meters, with_events=attempt > 1)
             try:
-                await self._store.transact(wanted(commands, with_events=attempt > 1), decide)
+                await self._store.transact(want, decide)
                 break
             except Conflicted:
                 if attempt == MAX_ATTEMPTS:
                     raise
                 await asyncio.sleep(0.005 * 2**attempt)
-        return answers
+        assert planned is not None  # noqa: S101 - transact has called decide
+        for event in planned.news():
+            self._tell(event)
+        return planned.answers
+
+    def _tell(self, event: Event) -> None:
+        """Tell the plugins beside everything else: a slow one must not hold up the writer."""
+        telling = asyncio.get_running_loop().create_task(self._publish(event))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)

@@ -24,8 +24,8 @@ from inkmeter.errors import (
     UpstreamUnavailable,
 )
 from inkmeter.events import OperationRefused, UsageRecorded
-from services import plans, subscriptions
-from services.commands import Command, Commit, Intent, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
+from services import meters, plans, subscriptions
+from services.commands import Command, Commit, Intent, NeedsMeters, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
 from services.platform import Platform
 from storage.fields import from_micros
 from storage.ledger import StoredOperation
@@ -43,6 +43,8 @@ async def submit(platform: Platform, command: Command) -> Any:
         match answer := await platform.metering.submit(command):
             case NeedsTerms(plan_id):
                 platform.metering.terms[plan_id] = await plans.load_terms(platform, plan_id)
+            case NeedsMeters():
+                await meters.refresh(platform)
             case NeedsPeriod(tenant_id, moment):
                 await subscriptions.ensure_period(platform, tenant_id, moment)
             case _:

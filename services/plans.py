@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from inkmeter.billing_model import BillingModel
-from inkmeter.errors import InvalidConfig, NotFound, Problem, Refused
+from inkmeter.errors import InvalidConfig, NextPlan, NotFound, Problem, Refused
 from inkmeter.money import to_money
 from inkmeter.periods import Interval
 from services import limits, meters
@@ -216,13 +216,18 @@ async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
     book = await meters.find_meters(platform, *codes)
     return PlanTerms(
         plan=plan,
-        successor=await Plan.get(id=plan.successor_id) if plan.successor_id else None,
         prices=tuple(
             (price, platform.plugins.billing_models.get(price.model).configure(price.config)) for price in prices
         ),
         quotas={quota.meter: quota for quota in quotas},
         meters={code: book[code] for code in codes},
+        successor=await _next_plan(plan),
     )
+
+
+async def _next_plan(plan: Plan) -> NextPlan | None:
+    successor = await Plan.get_or_none(id=plan.successor_id) if plan.successor_id is not None else None
+    return NextPlan(str(successor.id), successor.code, successor.name) if successor is not None else None
 
 
 async def list_plans(after: UUID | None, limit: int) -> Sequence[Plan]:

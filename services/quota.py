@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from inkmeter.errors import QuotaExceeded, Refused, TenantRestricted
 from services import phases, subscriptions
-from services.decisions import Decision, check_may_sign, decide
+from services.decisions import Decision, Standing, check_may_sign, decide
 from services.platform import Platform
 from services.problems import Problems
 from services.rating import SEATS
@@ -43,10 +43,11 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     terms, seats = await phases.in_force(platform, subscription, platform.clock.now())
     period = await subscriptions.current_period(platform, subscription)
     counters = {**await read_counters(tenant.id, period.starts_at), SEATS: Counter(used=seats)}
+    standings = {code: Standing(c.used, c.reserved, c.credited, c.pledged) for code, c in counters.items()}
     decision, refusal = None, None
     try:
         check_may_sign(tenant.state, tenant.grace_until, platform.clock.now())
-        decision = decide(terms, seats, period.span, counters, {meter: requested})
+        decision = decide(terms, seats, period.span, standings, {meter: requested}, platform.metering.terms.__getitem__)
     except (QuotaExceeded, TenantRestricted) as error:
         refusal = error
     counter = counters.get(meter, Counter())

@@ -3,16 +3,17 @@
 The close, the quota's marginal price and the explanation all rate here, so they cannot disagree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 from uuid import UUID
 
 from inkmeter.billing_model import BillingModel, RatedLine, RatedPrice, price
 from inkmeter.errors import InvalidInput, PluginError, Problem
-from inkmeter.money import CURRENCY_DIGITS, Money
+from inkmeter.money import CURRENCY_DIGITS, WIDE, Money
 from inkmeter.periods import Anchor, BillingPeriod
 from inkmeter.usage import METERS, Usage
 from plugins.registry import BillingModels
@@ -49,12 +50,22 @@ def rate_meter(
     period: BillingPeriod,
     currency: str,
 ) -> tuple[RatedLine, ...]:
-    """Rate one price. Seats are counted by the subscription, everything else by usage events."""
+    """Rate one price, its fees too. Seats are counted by the subscription, everything else by usage events."""
     quantity = Decimal(seats if meter == SEATS else units.get(meter, 0))
-    try:
+    with asking(model, "rate"):
         return price(model, Usage(quantity, period, seats, METERS[meter].unit), currency).lines
-    except Exception as error:  # a model is a partner's code: whatever it raises, we know who it was
-        raise PluginError(f"{type(error).__name__}: {error}", plugin=type(model).code, hook="rate") from error
+
+
+@contextmanager
+def asking(model: BillingModel, hook: str) -> Iterator[None]:
+    """Around all that is asked of a model, in exact arithmetic. A model is a partner's code: whatever it raises
+    becomes a PluginError that says who it was.
+    """
+    try:
+        with localcontext(WIDE):
+            yield
+    except Exception as error:
+        raise PluginError(f"{type(error).__name__}: {error}", plugin=type(model).code, hook=hook) from error
 
 
 def marginal_price(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inkmeter.billing_model import BillingModel
+from inkmeter.errors import NextPlan
 from inkmeter.usage import Meter
 from storage.plans import Plan, Price, Quota
 
@@ -17,5 +18,4 @@ class PlanTerms:
     quotas: Mapping[str, Quota]
     meters: Mapping[str, Meter]
     """Of its prices and quotas, by code."""
-    successor: Plan | None = None
-    """The plan to go on with."""
+    successor: NextPlan | None = None

@@ -26,9 +26,15 @@ class InvoiceKind(StrEnum):
 
 
 class LineKind(StrEnum):
-    """USAGE is this period's; an ADJUSTMENT corrects an earlier one; EXTRA was added by a plugin."""
+    """FEE and USAGE are a period's, a DISCOUNT is off them and a COMMITMENT fills them up; an ADJUSTMENT corrects an
+    earlier period; a CHARGE is something bought; EXTRA was added by a plugin.
+    """
 
+    FEE = "FEE"
     USAGE = "USAGE"
+    DISCOUNT = "DISCOUNT"
+    COMMITMENT = "COMMITMENT"
+    CHARGE = "CHARGE"
     ADJUSTMENT = "ADJUSTMENT"
     EXTRA = "EXTRA"
 

@@ -14,7 +14,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 class PostgresLedger:
-    """A connection of the pool per batch, and three round trips: lock the periods, read everything, write everything."""
+    """A connection of the pool per batch, and three round trips: lock the periods, read all, write all."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

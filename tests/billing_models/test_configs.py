@@ -21,8 +21,11 @@ PRICES: list[tuple[str, dict[str, Any]]] = [
     ("metered", {"unitPrice": "0.01", "minimumSpend": "1.00", "maximumSpend": "2.00"}),
     ("metered", {"pack": {"size": 50, "price": "4.00", "rounding": "DOWN"}}),
     ("metered", {"tiers": TIERS, "flatFeeWhenUnused": False}),
+    ("metered", {"percentage": "2.9", "freeUnits": 50, "minimumSpend": "1.00"}),
+    ("tiered", {"fee": "49.00", "included": 10, "overage": {"percentage": "0.5"}}),
+    ("per-seat", {"seatPrice": "12.00", "seatProration": "DAY"}),
 ]
-ONE_OF = "exactly one of unitPrice, pack and tiers is needed"
+ONE_OF = "exactly one of unitPrice, pack, tiers and percentage is needed"
 
 
 @pytest.mark.parametrize(("code", "config"), PRICES)
@@ -54,7 +57,12 @@ def test_volume_tiers_keep_it_too_but_fall(models: BillingModels) -> None:
             {"fee": "1", "included": 1, "overage": {"unitPrice": "1", "tiers": TIERS}},
             {"overage.unitPrice": ONE_OF, "overage.tiers": ONE_OF},
         ),
-        ("metered", {}, {"unitPrice": ONE_OF, "pack": ONE_OF, "tiers": ONE_OF}),
+        ("metered", {}, {"unitPrice": ONE_OF, "pack": ONE_OF, "tiers": ONE_OF, "percentage": ONE_OF}),
+        ("metered", {"percentage": "1", "unitPrice": "1"}, {"unitPrice": ONE_OF, "percentage": ONE_OF}),
+        ("metered", {"percentage": 2.9}, {"percentage"}),
+        ("metered", {"percentage": "2.9 %"}, {"percentage"}),
+        ("metered", {"percentage": "-1"}, {"percentage"}),
+        ("per-seat", {"seatPrice": "1", "seatProration": "second"}, {"seatProration"}),
         ("metered", {"tiers": []}, {"tiers"}),
         ("metered", {"tiers": [{"upTo": n + 1} for n in range(100)] + [{}]}, {"tiers"}),
         ("metered", {"tiers": [{"upTo": 10}]}, {"tiers.0.upTo": "must be left out: the last tier is open"}),

@@ -39,7 +39,9 @@ def rising_prices(draw: st.DrawFn) -> BillingModel:
     """Any price that more usage never makes cheaper: all but volume tiers."""
     pack = {"size": draw(st.integers(1, 300)), "price": draw(rates), "rounding": draw(st.sampled_from(["UP", "DOWN"]))}
     charge: dict[str, Any] = draw(
-        st.sampled_from([{"unitPrice": draw(rates)}, {"pack": pack}, {"tiers": draw(tiers())}])
+        st.sampled_from(
+            [{"unitPrice": draw(rates)}, {"pack": pack}, {"tiers": draw(tiers())}, {"percentage": draw(rates)}]
+        )
     )
     few, rate = draw(st.integers(0, 300)), draw(rates)
     bounds = {"minimumSpend": "5", "maximumSpend": "700"} if draw(st.booleans()) else {}
@@ -87,6 +89,26 @@ def test_a_unit_price_is_exact(unit_price: str, free: int, quantity: Decimal, cu
     model = PerDocument.configure({"unitPrice": unit_price, "freeUnits": free})
     expected = max(Fraction(quantity) - free, Fraction(0)) * Fraction(unit_price)
     assert total(model, quantity, currency) == minor(expected, currency)
+
+
+@given(rates, st.integers(0, 500), quantities, currencies)
+def test_a_percentage_is_exact(percentage: str, free: int, quantity: Decimal, currency: str) -> None:
+    model = Metered.configure({"percentage": percentage, "freeUnits": free})
+    expected = max(Fraction(quantity) - free, Fraction(0)) * Fraction(percentage) / 100
+    assert total(model, quantity, currency) == minor(expected, currency)
+
+
+@given(rising_prices(), quantities, quantities, st.integers(0, 9))
+def test_fees_do_not_depend_on_usage(model: BillingModel, one: Decimal, other: Decimal, seats: int) -> None:
+    """What stands before the usage lines is the same whatever is used, so that it can be billed in advance."""
+    fees = [*model.fees(seats)]
+    for quantity in (one, other):
+        usage = Usage(quantity, JANUARY, seats)
+        lines = [*fees, *model.rate(usage)]
+        bill = price(model, usage, "USD").lines[: len(lines)]
+        assert [(line.label, line.quantity, line.unit_price) for line in bill] == [
+            (line.label, line.quantity, line.unit_price) for line in lines
+        ]
 
 
 @given(tiers(), st.integers(0, 500), quantities, currencies)

@@ -52,6 +52,8 @@ TENTH, TWENTIETH = Decimal("0.10"), Decimal("0.05")
         ("metered", {"tiers": TIERS, "tiersMode": "VOLUME", "freeUnits": 1}, None),
         ("metered", {"tiers": FLAT_FIRST}, None),
         ("metered", {"pack": {"size": 5, "price": "1"}}, None),
+        ("metered", {"percentage": "2.9"}, None),
+        ("tiered", {"fee": "9", "included": 50, "overage": {"percentage": "2.9"}}, None),
         ("metered", {"unitPrice": "1", "minimumSpend": "1"}, None),
         ("metered", {"unitPrice": "1", "maximumSpend": "1"}, None),
     ],

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import model_validator
 
-from inkmeter import BillingModel, BillingPeriod, InvalidConfig, Line, Problem, Rate, Units, Usage, invalid, price
+from inkmeter import (
+    BillingModel,
+    BillingPeriod,
+    InvalidConfig,
+    Line,
+    Problem,
+    Proration,
+    Rate,
+    Units,
+    Usage,
+    invalid,
+    price,
+)
 
 JANUARY = BillingPeriod(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 
@@ -168,7 +180,7 @@ def test_a_class_without_a_good_code_does_not_load(code: Any) -> None:
 def test_a_class_without_docstring_or_rate_does_not_load() -> None:
     with pytest.raises(TypeError, match="docstring"):
         type("Bad", (BillingModel,), {"code": "bad", "__module__": __name__, "rate": PerUnit.rate})
-    with pytest.raises(TypeError, match="needs a method `rate"):
+    with pytest.raises(TypeError, match=r"needs a method `rate.* or `fees"):
         type("Bad", (BillingModel,), {"code": "bad", "__doc__": "x", "__module__": __name__})
 
 
@@ -176,5 +188,30 @@ def test_an_abstract_class_is_let_off() -> None:
     class Base(BillingModel, abstract=True):
         pass
 
-    with pytest.raises(TypeError, match="does not rate"):
-        Base().rate(Usage(Decimal(1), JANUARY))
+    assert price(Base(), Usage(Decimal(1), JANUARY), "USD").lines == ()
+
+
+class Membership(BillingModel):
+    """A fee alone."""
+
+    code = "test-membership"
+
+    def fees(self, seats: int) -> Iterable[Line]:
+        return [Line("Member", Decimal(seats), Decimal(5))]
+
+
+class Bar(Membership):
+    """A fee, and what is drunk."""
+
+    code = "test-bar"
+
+    def rate(self, usage: Usage) -> Iterable[Line]:
+        return [Line("Drinks", usage.quantity, Decimal(3))]
+
+
+def test_a_price_is_its_fees_and_what_was_used() -> None:
+    usage = Usage(Decimal(2), JANUARY, 4)
+    assert [line.label for line in price(Membership(), usage, "USD").lines] == ["Member"]
+    bill = price(Bar(), usage, "USD")
+    assert [(line.label, str(line.total)) for line in bill.lines] == [("Member", "20.00 USD"), ("Drinks", "6.00 USD")]
+    assert Membership().seat_changes() is Proration.SECOND

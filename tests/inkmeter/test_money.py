@@ -58,6 +58,24 @@ def test_an_amount_past_64_bits_overflows(amount: str) -> None:
         to_money(Decimal(amount), "USD")
 
 
+@given(st.decimals(-(10**6), 10**6, places=5, allow_nan=False), st.integers(1, 10**6), st.sampled_from(["USD", "KWD"]))
+def test_a_fraction_is_rounded_like_a_decimal(amount: Decimal, parts: int, currency: str) -> None:
+    assert to_money(Fraction(amount), currency) == to_money(amount, currency)
+    part = Fraction(amount) / parts
+    distance = abs(part * 10 ** currency_digits(currency) - to_money(part, currency).minor)
+    assert distance <= Fraction(1, 2)
+    assert to_money(-part, currency) == -to_money(part, currency)
+
+
+def test_a_fraction_is_as_bounded_as_a_decimal() -> None:
+    assert str(to_money(Fraction(1, 3), "KWD")) == "0.333 KWD"
+    assert str(to_money(Fraction(-1, 200), "USD")) == "-0.01 USD"
+    with pytest.raises(OverflowError):
+        to_money(Fraction(2**63), "JPY")
+    with pytest.raises(UnknownCurrency):
+        to_money(Fraction(1, 3), "XXX")
+
+
 @pytest.mark.parametrize("currency", ["usd", "XXX", "", "ISK", "BTC"])
 def test_an_unknown_currency_is_refused(currency: str) -> None:
     with pytest.raises(UnknownCurrency, match="ISO 4217"):

@@ -1,11 +1,12 @@
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkmeter.periods import Anchor, BillingPeriod, Interval, load_zone, local_midnight
+from inkmeter.periods import Anchor, BillingPeriod, Interval, load_zone, local_midnight, next_midnight
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia"]
 anchors = st.builds(
@@ -90,3 +91,38 @@ def test_a_period_is_aware_and_goes_forward() -> None:
         BillingPeriod(start, start)
     with pytest.raises(ValueError, match="aware"):
         BillingPeriod(start.replace(tzinfo=None), start)
+
+
+def test_time_and_days_that_have_passed() -> None:
+    march = Anchor(date(2026, 3, 1), "Europe/Berlin").period(0)  # 31 days with an hour less
+    assert march.local_days("Europe/Berlin") == 31
+    noon = datetime(2026, 3, 30, 12, tzinfo=UTC)
+    assert march.elapsed(noon) == Fraction(29 * 24 + 13, 31 * 24 - 1)
+    assert march.elapsed_days(noon, "Europe/Berlin") == Fraction(29, 31)
+    half_past_midnight = datetime(2026, 3, 30, 22, 30, tzinfo=UTC)  # already the 31st
+    assert march.elapsed_days(half_past_midnight, "Europe/Berlin") == Fraction(30, 31)
+    before, after = march.start - timedelta(days=1), march.end + timedelta(days=9)
+    for moment, share in ((before, 0), (march.start, 0), (march.end, 1), (after, 1)):
+        assert march.elapsed(moment) == march.elapsed_days(moment, "Europe/Berlin") == share
+
+
+def test_a_period_within_one_day_has_that_day() -> None:
+    hour = BillingPeriod(datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 1, 10, tzinfo=UTC))
+    assert hour.elapsed_days(hour.start, "UTC") == hour.elapsed_days(hour.end, "UTC") == 0
+    assert hour.elapsed(datetime(2026, 3, 1, 9, 45, tzinfo=UTC)) == Fraction(3, 4)
+
+
+@given(anchors, st.integers(-400, 400), moments, moments)
+def test_what_has_passed_only_grows(anchor: Anchor, index: int, one: datetime, other: datetime) -> None:
+    period, first, last = anchor.period(index), min(one, other), max(one, other)
+    assert 0 <= period.elapsed(first) <= period.elapsed(last) <= 1
+    assert 0 <= period.elapsed_days(first, anchor.zone) <= period.elapsed_days(last, anchor.zone) <= 1
+
+
+@given(anchors, moments)
+def test_the_next_midnight_ends_the_day(anchor: Anchor, moment: datetime) -> None:
+    midnight = next_midnight(moment, anchor.zone)
+    assert moment <= midnight <= moment + timedelta(hours=49)  # Samoa left out a day
+    assert next_midnight(midnight, anchor.zone) == midnight
+    before = midnight - timedelta(microseconds=1)
+    assert before.astimezone(ZoneInfo(anchor.zone)).date() < midnight.astimezone(ZoneInfo(anchor.zone)).date()

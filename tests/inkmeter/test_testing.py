@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from inkmeter import BillingModel, Line, Rate, Usage
+from inkmeter import BillingModel, Line, Proration, Rate, Usage
 from inkmeter.testing import check_billing_model
 
 
@@ -98,4 +98,43 @@ def test_a_bad_line_is_found(line: Line, message: str) -> None:
             return [line]
 
     with pytest.raises(AssertionError, match=message):
+        check_billing_model(Bad, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (Line("", Decimal(1), Decimal(1)), "has no label"),
+        (Line("Fee", 1, Decimal(1)), "is not in Decimals"),  # type: ignore[arg-type]
+        (Line("Fee", Decimal(1), 0.5), "is not in Decimals"),  # type: ignore[arg-type]
+        (Line("Fee", Decimal(1), Decimal(-1)), "the fee 'Fee' is negative, -1"),
+        (None, "fees raised TypeError"),
+    ],
+)
+def test_a_bad_fee_is_found(line: Line | None, message: str) -> None:
+    class Bad(Good, abstract=True):
+        def fees(self, seats: int) -> Iterable[Line]:
+            return [line] if line else None  # type: ignore[return-value]
+
+    with pytest.raises(AssertionError, match=message):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_fees_that_differ_each_time_are_found() -> None:
+    calls = count()
+
+    class Bad(Good, abstract=True):
+        def fees(self, seats: int) -> Iterable[Line]:
+            return [Line("Fee", Decimal(next(calls)), self.unit_price)]
+
+    with pytest.raises(AssertionError, match="different fees"):
+        check_billing_model(Bad, CONFIG)
+
+
+def test_a_change_of_seats_is_charged_in_a_way_that_there_is() -> None:
+    class Bad(Good, abstract=True):
+        def seat_changes(self) -> Proration:
+            return "WEEK"  # type: ignore[return-value]
+
+    with pytest.raises(AssertionError, match="no Proration"):
         check_billing_model(Bad, CONFIG)
