@@ -29,7 +29,7 @@ from services import keys
 from services.plans import CreatePlan, NewPrice, create_plan
 from storage.database import sqlite_file
 from storage.ids import new_id
-from storage.ledger_tables import EVENT
+from storage.ledger_columns import EVENT
 
 KEY = "ink_op_bench"
 BATCHES = 12

@@ -1,14 +1,12 @@
 """Thresholds inside a batch: which of them usage has crossed, of a quota, of credits, of a budget."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 from typing import Final
 
 from inkmeter.events import ThresholdCrossed
 from inkmeter.money import Money
 from services import rating
 from services.batch import Batch, span_of
-from services.measures import billable
 from services.terms import PlanTerms
 from storage.alerts import AlertKind
 from storage.fields import from_micros
@@ -82,11 +80,7 @@ def budgets_spent(batch: Batch) -> None:
 
 
 def _cost(terms: PlanTerms, counters: dict[str, list[int]], seats: int, gate: Gate) -> Money:
-    units: dict[str, Decimal] = {
-        meter: billable(terms.meters[meter], sums[USED] - sums[CREDITED])
-        for meter, sums in counters.items()
-        if meter in terms.meters
-    }
+    units = {meter: sums[USED] - sums[CREDITED] for meter, sums in counters.items()}
     lines = rating.rate_usage(terms, units, seats, span_of(gate))
     return Money.sum((entry.line.total for entry in lines), terms.plan.currency)
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from inkmeter.billing_model import BillingModel, Line, RatedLine, RatedPrice, bounded, rated
 from inkmeter.money import WIDE, Money, to_money
-from inkmeter.usage import METERS, Usage
+from inkmeter.usage import Usage
 from services.proration import Course, Segment, describe_share, split_cycle, stages_in_force
 from services.proration import Stage as Stage
 from services.rating import SEATS, asking
@@ -158,7 +158,9 @@ def _usage_lines(facts: PeriodFacts, fees: tuple[BillLine, ...]) -> Iterator[Bil
     covered = _covered(facts)
     for entry, model in stages[-1].terms.prices:
         with asking(model, "rate"):
-            usage = Usage(units.get(entry.meter, Decimal(0)), facts.cycle, peak, METERS[entry.meter].unit)
+            usage = Usage(
+                units.get(entry.meter, Decimal(0)), facts.cycle, peak, stages[-1].terms.meters[entry.meter].unit
+            )
             used = rated(model.rate(usage), facts.currency).lines
             due = tuple(fee.line for fee in fees if fee.price_id == entry.id)
             least, most = model.spend_bounds()

@@ -183,7 +183,9 @@ async def _adjust_earlier_periods(terms: PlanTerms, seats: int, period: Period) 
             continue
         units = await sum_events(period.tenant_id, earlier.span)
         for entry, model in terms.prices:
-            now_rated = rating.rate_meter(model, entry.meter, units, seats, earlier.span, terms.plan.currency)
+            now_rated = rating.rate_meter(
+                model, terms.meters[entry.meter], units, seats, earlier.span, terms.plan.currency
+            )
             billed = await LineItem.filter(tenant_id=period.tenant_id, service_period_id=earlier.id, price_id=entry.id)
             difference = sum(line.total.minor for line in now_rated) - sum(item.amount_minor for item in billed)
             if difference:

@@ -220,18 +220,7 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
                     if not meters.is_plain(fact.meter):
                         _want_values(want, meters, command.tenant_id, fact.meter, fact.quantity, fact.properties)
             case Correct():
-                want.is_reversing = True
-                for correction in command.corrections:
-                    was, tenant_id = correction.original, command.tenant_id
-                    want.at(tenant_id, to_micros(was.occurred_at))
-                    keys = (was.idempotency_key, *keys_of(correction))
-                    want.events += ((tenant_id, key) for key in keys)
-                    properties = was.properties if correction.properties is None else correction.properties
-                    _want_values(want, meters, tenant_id, was.meter, was.quantity, was.properties)
-                    _want_values(want, meters, tenant_id, was.meter, correction.quantity or 0, properties)
-                    # A largest value that is taken back leaves the next one, whichever that is.
-                    codes = [m.code for m in meters.fed_by(was.meter) if m.aggregation is Aggregation.MAX]
-                    want.all_values += ((tenant_id, code) for code in codes)
+                _want_corrections(want, meters, command)
             case GrantCredits():
                 want.at(command.tenant_id, to_micros(command.now))
                 want.grants.append((command.tenant_id, command.idempotency_key))
@@ -241,6 +230,21 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
             case unreachable:
                 assert_never(unreachable)
     return want
+
+
+def _want_corrections(want: Wanted, meters: MeterBook, command: Correct) -> None:
+    want.is_reversing = True
+    tenant_id = command.tenant_id
+    for correction in command.corrections:
+        was = correction.original
+        want.at(tenant_id, to_micros(was.occurred_at))
+        want.events += ((tenant_id, key) for key in (was.idempotency_key, *keys_of(correction)))
+        properties = was.properties if correction.properties is None else correction.properties
+        _want_values(want, meters, tenant_id, was.meter, was.quantity, was.properties)
+        _want_values(want, meters, tenant_id, was.meter, correction.quantity or 0, properties)
+        # A largest value that is taken back leaves the next one, whichever that is.
+        codes = [m.code for m in meters.fed_by(was.meter) if m.aggregation is Aggregation.MAX]
+        want.all_values += ((tenant_id, code) for code in codes)
 
 
 def _want_values(

@@ -4,13 +4,14 @@
 does no I/O and reads no clock, so the same decisions are made on SQLite and on PostgreSQL, and a test can try them all.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from inkmeter.errors import Conflict
+from inkmeter.errors import Conflict, InkmeterError
 from inkmeter.events import Event, PlanUpgraded
 from services import alerting, crediting
 from services.batch import Batch, span_of
@@ -36,6 +37,8 @@ from storage.ledger import Account, Gate, Known, StoredOperation, StoredPhase, W
 from storage.operations import OperationKind
 from storage.subscriptions import PhaseReason
 
+log = logging.getLogger("inkmeter.ledger")
+
 OPEN: Final = ("RESERVED", "UNKNOWN")
 
 
@@ -57,7 +60,10 @@ def plan(
             answers.append(missing.need)
         except Exception as error:  # one command's trouble is its own: a plugin's bug, a refusal
             answers.append(error)
-    alerting.budgets_spent(batch)
+    try:
+        alerting.budgets_spent(batch)
+    except InkmeterError:  # a billing model that breaks stops the close; it must not stop counting
+        log.exception("budgets cannot be checked")
     return Planned(answers, batch)
 
 

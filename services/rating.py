@@ -15,8 +15,9 @@ from inkmeter.billing_model import BillingModel, RatedLine, RatedPrice, price
 from inkmeter.errors import InvalidInput, PluginError, Problem
 from inkmeter.money import CURRENCY_DIGITS, WIDE, Money
 from inkmeter.periods import Anchor, BillingPeriod
-from inkmeter.usage import METERS, Usage
+from inkmeter.usage import Meter, Usage
 from plugins.registry import BillingModels
+from services.measures import billable
 from services.problems import Problems
 from services.terms import PlanTerms
 
@@ -34,26 +35,26 @@ class PricedLine:
 
 
 def rate_usage(terms: PlanTerms, units: Mapping[str, int], seats: int, period: BillingPeriod) -> tuple[PricedLine, ...]:
-    """Rate a period's units by meter with every price of the plan. Raises PluginError if a model breaks."""
+    """Rate a period's stored units by meter with every price of the plan. Raises PluginError if a model breaks."""
     return tuple(
         PricedLine(entry.id, entry.meter, entry.model, line)
         for entry, model in terms.prices
-        for line in rate_meter(model, entry.meter, units, seats, period, terms.plan.currency)
+        for line in rate_meter(model, terms.meters[entry.meter], units, seats, period, terms.plan.currency)
     )
 
 
 def rate_meter(
     model: BillingModel,
-    meter: str,
+    meter: Meter,
     units: Mapping[str, int],
     seats: int,
     period: BillingPeriod,
     currency: str,
 ) -> tuple[RatedLine, ...]:
     """Rate one price, its fees too. Seats are counted by the subscription, everything else by usage events."""
-    quantity = Decimal(seats if meter == SEATS else units.get(meter, 0))
+    quantity = Decimal(seats) if meter.code == SEATS else billable(meter, units.get(meter.code, 0))
     with asking(model, "rate"):
-        return price(model, Usage(quantity, period, seats, METERS[meter].unit), currency).lines
+        return price(model, Usage(quantity, period, seats, meter.unit), currency).lines
 
 
 @contextmanager
@@ -81,8 +82,9 @@ def marginal_price(
     total = Money.zero(currency)
     for entry, model in terms.prices:
         if entry.meter in units or more_seats:
-            with_units = rate_meter(model, entry.meter, after, seats + more_seats, period, currency)
-            without = rate_meter(model, entry.meter, before, seats, period, currency)
+            meter = terms.meters[entry.meter]
+            with_units = rate_meter(model, meter, after, seats + more_seats, period, currency)
+            without = rate_meter(model, meter, before, seats, period, currency)
             total += Money.sum((line.total for line in with_units), currency)
             total -= Money.sum((line.total for line in without), currency)
     return total

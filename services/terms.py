@@ -1,11 +1,11 @@
 """A plan made alive: what rating and quota decisions work with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inkmeter.billing_model import BillingModel
 from inkmeter.errors import NextPlan
-from inkmeter.usage import Meter
+from inkmeter.usage import METERS, Meter
 from storage.plans import Plan, Price, Quota
 
 
@@ -16,6 +16,6 @@ class PlanTerms:
     plan: Plan
     prices: tuple[tuple[Price, BillingModel], ...]
     quotas: Mapping[str, Quota]
-    meters: Mapping[str, Meter]
+    meters: Mapping[str, Meter] = field(default_factory=lambda: METERS)
     """Of its prices and quotas, by code."""
     successor: NextPlan | None = None

@@ -1,14 +1,28 @@
 """Public ids: UUIDv7, so that rows of one moment lie together in the index."""
 
 import secrets
+import threading
 import time
+from typing import Final
 from uuid import UUID
+
+_LOW: Final = (1 << 62) - 1
+
+_lock = threading.Lock()
+_last = [0]
 
 
 def new_id() -> UUID:
-    """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, then 74 random bits."""
+    """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, then 74 bits that begin at random and ascend.
+
+    Of two that this process makes the later one is the greater, so that rows of one moment keep their order.
+    """
     random = secrets.randbits(74)
-    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
+    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & _LOW
+    with _lock:
+        if value <= _last[0]:
+            value = _last[0] + 1 + (random & 0xFFFF)
+        _last[0] = value
     return UUID(int=value)
 
 

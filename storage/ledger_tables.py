@@ -66,15 +66,13 @@ def read_gates(rows: Rows) -> dict[int, list[Gate]]:
 def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows]) -> Known:
     """Make values of the rows that the queries of `keys_of` answer."""
     known = Known(gates=gates)
-    for tenant_id, public_id, state, grace_until, subscription, ended_at, budget, alerts_at, meters in found[
-        "accounts"
-    ]:
-        known.meter_count = meters
+    for tenant_id, public_id, state, grace, subscription, ended_at, budget, alerts_at, count in found["accounts"]:
+        known.meter_count = count
         known.accounts[tenant_id] = Account(
             tenant_id,
             str(public_id),
             state,
-            grace_until,
+            grace,
             _uuid(subscription),
             ended_at,
             budget,

@@ -13,6 +13,7 @@ from inkmeter.usage import METERS
 from plugins.manager import load_plugins
 from services.commands import Command, Commit, Fact, Intent, NeedsPeriod, NeedsTerms, Record, Release, Reserve
 from services.ledger import plan
+from services.measures import MeterBook
 from services.terms import PlanTerms
 from storage.fields import to_micros
 from storage.ledger import Account, Gate, Known, StoredEvent, StoredOperation, StoredPhase, Writes
@@ -71,19 +72,17 @@ class Books:
                 if o.kind == "INVITE" and o.state != "FAILED" and o.document_id
             },
         )
-        answers, writes = plan(commands, known, terms(limit))
-        self._write(writes)
-        return answers
+        planned = plan(commands, known, terms(limit), MeterBook(), to_micros(NOW))
+        self._write(planned.writes)
+        return planned.answers
 
     def _write(self, writes: Writes) -> None:
         keys = [(row[0], row[2]) for row in self.events + writes.events]
         assert len(set(keys)) == len(keys), "an event's key is written twice"
         self.events += writes.events
-        for key, (used, reserved) in writes.counters.items():
-            sums = self.counters.setdefault(key, [0, 0])
-            sums[0] += used
-            sums[1] += reserved
-            assert min(sums) >= 0
+        for key, delta in writes.counters.items():
+            self.counters[key] = [a + b for a, b in zip(self.counters.get(key, [0, 0, 0, 0]), delta, strict=True)]
+            assert min(self.counters[key]) >= 0
         deleted = {identity for _, identity in writes.deleted_operations}
         self.operations = {key: o for key, o in self.operations.items() if o.id not in deleted}
         for operation in writes.new_operations:

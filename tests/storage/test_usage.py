@@ -38,7 +38,7 @@ METERS = ("api_calls", "downloads", "documents_created", "invites_sent")
 @pytest.fixture
 async def elsewhere(world: World, database_url: str) -> AsyncIterator[Platform]:
     """Another process's platform: the same database through a writer of its own."""
-    async with Metering(open_ledger(database_url)).running() as metering:
+    async with Metering(open_ledger(database_url), world.clock, world.platform.plugins.publish).running() as metering:
         yield replace(world.platform, metering=metering)
 
 
