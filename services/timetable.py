@@ -5,7 +5,7 @@ import contextlib
 import logging
 from typing import Final
 
-from services import closing, invoices, jobs, settling, signing, subscriptions, tenants, webhooks
+from services import closing, credits, invoices, jobs, refunds, settling, signing, subscriptions, tenants, webhooks
 from services.platform import Platform
 
 log = logging.getLogger("inkmeter.timetable")
@@ -18,6 +18,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     invoices.FOLLOW: invoices.follow_payment,
     signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
+    credits.EXPIRE: credits.expire_credits,
+    refunds.REFUND: refunds.finish_refund,
 }
 
 

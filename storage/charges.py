@@ -1,19 +1,22 @@
 """Charges: what was bought besides usage, to be billed on the next invoice."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.fields import InstantField
+from storage.database import rows
+from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
 
 class ChargeKind(StrEnum):
-    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule."""
+    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule; a REFUND gives money back."""
 
     TOP_UP = "TOP_UP"
     AUTO_TOP_UP = "AUTO_TOP_UP"
+    REFUND = "REFUND"
 
 
 class Charge(Model):
@@ -33,3 +36,14 @@ class Charge(Model):
 
     class Meta:
         table = "charge"
+
+
+async def sum_bought(tenant_id: int, period_starts_at: datetime) -> dict[str, int]:
+    """What the plan's own rule has spent on top-ups in a period, in minor units, by meter."""
+    found = await rows(
+        "SELECT meter, SUM(amount_minor) AS amount FROM charge "
+        "WHERE tenant_id = ? AND period_starts_at = ? AND kind = 'AUTO_TOP_UP' GROUP BY meter",
+        tenant_id,
+        to_micros(period_starts_at),
+    )
+    return {entry["meter"]: int(entry["amount"]) for entry in found}
