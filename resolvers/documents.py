@@ -19,7 +19,7 @@ from schema.scalars import Base64
 from services import documents, invites
 from services.documents import Document, UploadDocument
 from services.invites import InviteKind, SendInvite, SignatureField, Signer
-from services.operations import Operation
+from services.operations import StoredOperation
 
 
 def document_type(document: Document) -> types.Document:
@@ -34,7 +34,7 @@ def document_type(document: Document) -> types.Document:
     )
 
 
-def decision_type(operation: Operation) -> types.QuotaDecision:
+def decision_type(operation: StoredOperation) -> types.QuotaDecision:
     """Why an operation was allowed, as it was decided when it was reserved."""
     decision = operation.decision
     price = ExactMoney(int(str(decision["price_minor"])), str(decision["currency"]))

@@ -9,12 +9,13 @@ from uuid import UUID
 from inkmeter.errors import NotFound
 from services import operations
 from services.commands import Intent, Uploaded
+from services.operations import StoredOperation
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document as Document
 from storage.documents import DocumentState as DocumentState
 from storage.ids import new_id
-from storage.operations import Operation, OperationKind
+from storage.operations import OperationKind
 from storage.tenants import Tenant
 
 MAX_PDF_BYTES: Final = 50 * 1024 * 1024
@@ -35,11 +36,11 @@ class SignedDownload:
     """The signed PDF's bytes."""
 
     document: Document
-    operation: Operation
+    operation: StoredOperation
     content: bytes
 
 
-async def upload_document(platform: Platform, command: UploadDocument) -> tuple[Document, Operation]:
+async def upload_document(platform: Platform, command: UploadDocument) -> tuple[Document, StoredOperation]:
     """Upload to the tenant's folder in SignNow. The same key again answers the same document, uploaded once.
 
     Raises InvalidInput for what is not a PDF, and what `operations.reserve` and SignNow refuse.
@@ -80,7 +81,7 @@ def _check_pdf(problems: Problems, content: bytes) -> None:
         problems.check(b"%PDF-" in content[:1024], "is not a PDF", "content")
 
 
-async def finish_upload(platform: Platform, operation: Operation, signnow_id: str) -> None:
+async def finish_upload(platform: Platform, operation: StoredOperation, signnow_id: str) -> None:
     """Commit an upload that SignNow has."""
     await operations.succeed(
         platform,
@@ -127,7 +128,7 @@ def require_folder(tenant: Tenant) -> str:
     return tenant.signnow_folder_id
 
 
-def _document_id(operation: Operation) -> UUID:
+def _document_id(operation: StoredOperation) -> UUID:
     assert operation.document_id is not None  # noqa: S101 - every kind of operation has one
     return operation.document_id
 

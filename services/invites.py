@@ -11,10 +11,11 @@ from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
 from services import documents, jobs, operations, signing
 from services.commands import Intent
+from services.operations import StoredOperation
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document
-from storage.operations import Operation, OperationKind
+from storage.operations import OperationKind
 from storage.tenants import Tenant
 
 MAX_SIGNERS: Final = 20
@@ -44,7 +45,7 @@ class SendInvite:
     message: str | None = None
 
 
-async def send_invite(platform: Platform, command: SendInvite) -> tuple[Document, Operation]:
+async def send_invite(platform: Platform, command: SendInvite) -> tuple[Document, StoredOperation]:
     """Invite the signers of a document, once. The same key again answers the first outcome.
 
     Raises InvalidInput, NotFound, Conflict for a document that was sent before, and what `operations.reserve` and
@@ -98,7 +99,7 @@ def _check(command: SendInvite) -> None:
     problems.refuse()
 
 
-async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: Operation) -> int:
+async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: StoredOperation) -> int:
     signnow_id = document.signnow_document_id
     async with operations.calling_signnow(platform, operation):
         async with operations.preparing(platform, operation):
@@ -121,7 +122,9 @@ async def _send_by_role(platform: Platform, command: SendInvite, document: Docum
     return calls
 
 
-async def _send_free_form(platform: Platform, command: SendInvite, document: Document, operation: Operation) -> int:
+async def _send_free_form(
+    platform: Platform, command: SendInvite, document: Document, operation: StoredOperation
+) -> int:
     async with operations.calling_signnow(platform, operation):
         await platform.signnow.send_free_form_invite(
             document.signnow_document_id,
@@ -140,7 +143,7 @@ def default_fields(signers: Sequence[Signer]) -> list[SignatureField]:
     ]
 
 
-async def finish_invite(platform: Platform, operation: Operation, calls: int) -> None:
+async def finish_invite(platform: Platform, operation: StoredOperation, calls: int) -> None:
     """Commit an invite that SignNow has sent: one unit sold, and one that SignNow charges.
 
     A field invite is charged once however many signers it has; a free-form invite has one signer here.

@@ -28,10 +28,9 @@ from services import meters, plans, subscriptions
 from services.commands import Command, Commit, Intent, NeedsMeters, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
 from services.platform import Platform
 from storage.fields import from_micros
-from storage.ledger import StoredOperation
-from storage.operations import Operation as Operation
+from storage.ledger import StoredOperation as StoredOperation
+from storage.operations import Operation, OperationState
 from storage.operations import OperationKind as OperationKind
-from storage.operations import OperationState
 from storage.tenants import Tenant
 
 OPEN: Final = (OperationState.RESERVED, OperationState.UNKNOWN)
@@ -51,7 +50,7 @@ async def submit(platform: Platform, command: Command) -> Any:
                 return answer
 
 
-async def reserve(platform: Platform, tenant: Tenant, intent: Intent) -> tuple[Operation, bool]:
+async def reserve(platform: Platform, tenant: Tenant, intent: Intent) -> tuple[StoredOperation, bool]:
     """T1. Answers the operation, and whether it is new: then the caller goes on to call SignNow.
 
     The same key again answers the first operation if it succeeded, and raises its refusal if it failed. Raises
@@ -61,42 +60,23 @@ async def reserve(platform: Platform, tenant: Tenant, intent: Intent) -> tuple[O
     now = platform.clock.now()
     request_hash = hashlib.sha256(orjson.dumps([intent.kind, intent.request], option=orjson.OPT_SORT_KEYS)).hexdigest()
     try:
-        stored, is_new = await submit(platform, Reserve(tenant.id, intent, request_hash, now))
+        operation, is_new = await submit(platform, Reserve(tenant.id, intent, request_hash, now))
     except QuotaExceeded as refusal:
         await platform.plugins.publish(
             OperationRefused(str(tenant.public_id), now, refusal.meter, refusal.used, refusal.limit)
         )
         raise
-    operation = _operation(stored)
     return (operation, True) if is_new else (_replay(operation, request_hash), False)
 
 
-def _operation(stored: StoredOperation) -> Operation:
-    return Operation(
-        tenant_id=stored.tenant_id,
-        id=stored.id,
-        idempotency_key=stored.idempotency_key,
-        kind=OperationKind(stored.kind),
-        request=stored.request,
-        request_hash=stored.request_hash,
-        state=OperationState(stored.state),
-        period_starts_at=from_micros(stored.period_starts_at),
-        reserved=stored.reserved,
-        decision=stored.decision,
-        document_id=stored.document_id,
-        refusal=stored.refusal,
-        created_at=from_micros(stored.created_at),
-    )
-
-
-def _replay(operation: Operation, request_hash: str) -> Operation:
+def _replay(operation: StoredOperation, request_hash: str) -> StoredOperation:
     if operation.request_hash != request_hash:
         raise Conflict("this idempotency key was used for another request", path=("idempotencyKey",))
     if operation.state in OPEN:
         raise OutcomeUnknown(
             "the first call with this key has no answer yet; its units stay reserved. Repeat it in some minutes."
         )
-    if operation.state is OperationState.FAILED:
+    if operation.state == OperationState.FAILED:
         refusal = operation.refusal or {}
         code = refusal.get("upstream_code")
         raise SignNowRefused(str(refusal.get("message")), upstream_code=str(code) if code is not None else None)
@@ -104,7 +84,7 @@ def _replay(operation: Operation, request_hash: str) -> Operation:
 
 
 @asynccontextmanager
-async def calling_signnow(platform: Platform, operation: Operation) -> AsyncIterator[None]:
+async def calling_signnow(platform: Platform, operation: StoredOperation) -> AsyncIterator[None]:
     """Around the call that takes effect: whatever goes wrong in it ends the operation as it must.
 
     Refused: failed, released. Certainly not done: undone, as if never asked. No answer: it stays reserved and
@@ -129,7 +109,7 @@ async def calling_signnow(platform: Platform, operation: Operation) -> AsyncIter
 
 
 @asynccontextmanager
-async def preparing(platform: Platform, operation: Operation) -> AsyncIterator[None]:
+async def preparing(platform: Platform, operation: StoredOperation) -> AsyncIterator[None]:
     """Around calls that come before the one that counts, and may be repeated: if they fail, nothing happened."""
     try:
         yield
@@ -140,7 +120,7 @@ async def preparing(platform: Platform, operation: Operation) -> AsyncIterator[N
 
 async def succeed(
     platform: Platform,
-    operation: Operation,
+    operation: StoredOperation,
     used: Mapping[str, int],
     *,
     upstream_units: Mapping[str, int] | None = None,
@@ -156,7 +136,7 @@ async def succeed(
         tenant_id=operation.tenant_id,
         operation_id=operation.id,
         idempotency_key=operation.idempotency_key,
-        created_at=operation.created_at,
+        created_at=from_micros(operation.created_at),
         now=now,
         used=used,
         upstream_units=upstream_units or {},
@@ -168,29 +148,29 @@ async def succeed(
             await platform.plugins.publish(UsageRecorded(public_id, now, meter, quantity, events=1))
 
 
-async def fail(platform: Platform, operation: Operation, refusal: SignNowRefused) -> None:
+async def fail(platform: Platform, operation: StoredOperation, refusal: SignNowRefused) -> None:
     """T2, no: the reservation is released and the refusal kept for whoever repeats the key."""
     await submit(platform, _release(platform, operation, refusal))
 
 
-async def give_up(platform: Platform, operation: Operation) -> None:
+async def give_up(platform: Platform, operation: StoredOperation) -> None:
     """SignNow does not know the operation: it is failed and released. Should its caller still see it succeed, the
     "yes" wins and is counted.
     """
     await fail(platform, operation, SignNowRefused("SignNow never received the call; use a new idempotency key"))
 
 
-async def undo(platform: Platform, operation: Operation) -> None:
+async def undo(platform: Platform, operation: StoredOperation) -> None:
     """Nothing happened: the reservation is released and the key is free again."""
     await submit(platform, _release(platform, operation, None))
 
 
-def _release(platform: Platform, operation: Operation, refusal: SignNowRefused | None) -> Release:
+def _release(platform: Platform, operation: StoredOperation, refusal: SignNowRefused | None) -> Release:
     return Release(
         tenant_id=operation.tenant_id,
         operation_id=operation.id,
         idempotency_key=operation.idempotency_key,
-        created_at=operation.created_at,
+        created_at=from_micros(operation.created_at),
         now=platform.clock.now(),
         refusal=refusal,
     )

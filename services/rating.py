@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from inkmeter.billing_model import BillingModel, RatedLine, RatedPrice, price
@@ -20,6 +20,7 @@ from plugins.registry import BillingModels
 from services.measures import billable
 from services.problems import Problems
 from services.terms import PlanTerms
+from storage.plans import Price
 
 SEATS = "seats"
 
@@ -76,18 +77,37 @@ def marginal_price(
 
     More seats touch every price, since any may depend on them.
     """
-    currency = terms.plan.currency
-    after = {meter: before.get(meter, 0) + units.get(meter, 0) for meter in {*before, *units}}
     more_seats = units.get(SEATS, 0)
-    total = Money.zero(currency)
+    total = 0
     for entry, model in terms.prices:
         if entry.meter in units or more_seats:
             meter = terms.meters[entry.meter]
-            with_units = rate_meter(model, meter, after, seats + more_seats, period, currency)
-            without = rate_meter(model, meter, before, seats, period, currency)
-            total += Money.sum((line.total for line in with_units), currency)
-            total -= Money.sum((line.total for line in without), currency)
-    return total
+            taken = before.get(entry.meter, 0)
+            after = taken + units.get(entry.meter, 0)
+            total += _total(entry, model, meter, after, seats + more_seats, period, terms.plan.currency)
+            total -= _total(entry, model, meter, taken, seats, period, terms.plan.currency)
+    return Money(total, terms.plan.currency)
+
+
+_totals: dict[tuple[UUID, int, int, BillingPeriod], int] = {}
+MAX_TOTALS: Final = 10_000
+
+
+def _total(
+    entry: Price, model: BillingModel, meter: Meter, units: int, seats: int, period: BillingPeriod, currency: str
+) -> int:
+    """What a price comes to, in minor units. Prices never change, so it is rated once: what one reservation ends with
+    the next one begins with.
+    """
+    key = (entry.id, units, seats, period)
+    known = _totals.get(key)
+    if known is None:
+        lines = rate_meter(model, meter, {meter.code: units}, seats, period, currency)
+        known = sum(line.total.minor for line in lines)
+        if len(_totals) >= MAX_TOTALS:
+            _totals.clear()
+        _totals[key] = known
+    return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from typing import assert_never
 
 from inkmeter.errors import InkmeterError
 from services import documents, invites, operations
+from services.operations import StoredOperation
 from services.platform import Platform
 from storage.documents import Document
-from storage.operations import Operation, OperationKind
+from storage.operations import Operation, OperationKind, as_stored
 from storage.tenants import Tenant
 
 log = logging.getLogger("inkmeter.settling")
@@ -20,9 +21,9 @@ log = logging.getLogger("inkmeter.settling")
 async def settle_open_operations(platform: Platform, *, limit: int = 50) -> int:
     """Settle what is older than `terms.settle_delay`; answers how many were settled."""
     before = platform.clock.now() - platform.terms.settle_delay
-    found = await Operation.filter(state__in=operations.OPEN, created_at__lt=before).order_by("created_at").limit(limit)
+    rows = await Operation.filter(state__in=operations.OPEN, created_at__lt=before).order_by("created_at").limit(limit)
     settled = 0
-    for operation in found:
+    for operation in map(as_stored, rows):
         try:
             await settle(platform, operation)
             settled += 1
@@ -31,9 +32,9 @@ async def settle_open_operations(platform: Platform, *, limit: int = 50) -> int:
     return settled
 
 
-async def settle(platform: Platform, operation: Operation) -> None:
+async def settle(platform: Platform, operation: StoredOperation) -> None:
     """End one operation by what SignNow says. Raises what the gateway raises; the units then stay reserved."""
-    match operation.kind:
+    match OperationKind(operation.kind):
         case OperationKind.UPLOAD:
             tenant = await Tenant.get(id=operation.tenant_id)
             found = await platform.signnow.find_document(

@@ -5,8 +5,9 @@ from enum import StrEnum
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.fields import InstantField
+from storage.fields import InstantField, to_micros
 from storage.ids import new_id
+from storage.ledger import StoredOperation
 
 
 class OperationKind(StrEnum):
@@ -46,3 +47,22 @@ class Operation(Model):
 
     class Meta:
         table = "operation"
+
+
+def as_stored(row: Operation) -> StoredOperation:
+    """The row as the ledger works with it."""
+    return StoredOperation(
+        tenant_id=row.tenant_id,
+        id=row.id,
+        idempotency_key=row.idempotency_key,
+        kind=row.kind,
+        request=dict(row.request),
+        request_hash=row.request_hash,
+        state=row.state,
+        period_starts_at=to_micros(row.period_starts_at),
+        reserved=dict(row.reserved),
+        decision=dict(row.decision),
+        document_id=row.document_id,
+        refusal=row.refusal,
+        created_at=to_micros(row.created_at),
+    )

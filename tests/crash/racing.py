@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from inkmeter.errors import OutcomeUnknown, QuotaExceeded
 from services import operations
 from services.commands import Intent
-from services.operations import Operation, OperationKind
+from services.operations import OperationKind, StoredOperation
 from services.platform import Platform
 from services.tenants import Tenant
 from storage.ids import new_id
 from tests.crash.places import Place
 
 
-async def reserve(platform: Platform, tenant: Tenant, key: str, units: int) -> Operation:
+async def reserve(platform: Platform, tenant: Tenant, key: str, units: int) -> StoredOperation:
     intent = Intent(OperationKind.UPLOAD, key, {}, {"documents_created": units, "api_calls": 1}, new_id())
     operation, _ = await operations.reserve(platform, tenant, intent)
     return operation

@@ -18,7 +18,7 @@ from inkmeter.errors import Refused
 from services import operations, usage
 from services.commands import Intent
 from services.metering import Metering
-from services.operations import Operation, OperationKind
+from services.operations import OperationKind, StoredOperation
 from services.platform import Platform
 from services.tenants import Tenant, TenantState
 from services.usage import NewEvent, RecordStatus
@@ -26,7 +26,7 @@ from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.ids import new_id
 from storage.ledgers import open_ledger
-from storage.operations import OperationState
+from storage.operations import Operation, OperationState
 from tests.bookkeeping import hard, sign_up, used_units
 from tests.world import START, World
 
@@ -165,7 +165,7 @@ async def test_callers_who_give_up_lose_nothing(world: World) -> None:
     assert await used_units(tenant) == {"downloads": len(keys)}
 
 
-async def reserve(platform: Platform, tenant: Tenant, key: str, units: dict[str, int]) -> Operation:
+async def reserve(platform: Platform, tenant: Tenant, key: str, units: dict[str, int]) -> StoredOperation:
     intent = Intent(OperationKind.UPLOAD, key, {}, units, new_id())
     operation, _ = await operations.reserve(platform, tenant, intent)
     return operation
@@ -206,7 +206,7 @@ async def test_whatever_happens_at_once_the_books_agree(
     """Each round's steps happen at the same time; days may pass after it."""
     world.clock.travel_to(START)
     tenant = await sign_up(world.platform, f"tenant-{next(numbers)}", hard("documents_created", 9))
-    opened: dict[int, Operation] = {}
+    opened: dict[int, StoredOperation] = {}
 
     async def take(step: Step) -> None:
         kind, key, units, process = step
