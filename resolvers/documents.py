@@ -1,11 +1,10 @@
 """Documents and the operations of signing."""
 
-from decimal import Decimal
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from strawberry import relay
-
-from inkmeter.errors import NotFound
+from inkmeter.errors import NextPlan, NotFound
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation, query
@@ -14,11 +13,12 @@ from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
-from schema.refusals import NextPlan
+from schema.refusals import next_plan_type
 from schema.scalars import Base64
-from services import documents, invites
+from services import documents, invites, meters
 from services.documents import Document, UploadDocument
 from services.invites import InviteKind, SendInvite, SignatureField, Signer
+from services.measures import MeterBook, quantity_of
 from services.operations import StoredOperation
 
 
@@ -34,19 +34,24 @@ def document_type(document: Document) -> types.Document:
     )
 
 
-def decision_type(operation: StoredOperation) -> types.QuotaDecision:
+async def decision_type(info: Info, operation: StoredOperation) -> types.QuotaDecision:
     """Why an operation was allowed, as it was decided when it was reserved."""
-    decision = operation.decision
-    price = ExactMoney(int(str(decision["price_minor"])), str(decision["currency"]))
-    plan = decision.get("plan")
+    decision: Mapping[str, Any] = operation.decision
+    covered, plan = decision["credits"], decision.get("plan")
+    book = await meters.find_meters(info.context.platform, *covered)
     return types.QuotaDecision(
-        reason=types.QuotaReason[str(decision["reason"])],
-        price=Money.of(price),
-        credits=Decimal(str(decision.get("credits", 0))),
-        plan=NextPlan(id=relay.GlobalID("Plan", plan["id"]), code=plan["code"], name=plan["name"])
-        if isinstance(plan, dict)
-        else None,
+        reason=types.QuotaReason[decision["reason"]],
+        price=Money.of(ExactMoney(decision["price_minor"], decision["currency"])),
+        credits=credited_types(covered, book),
+        plan=next_plan_type(NextPlan(plan["id"], plan["code"], plan["name"])) if plan is not None else None,
     )
+
+
+def credited_types(covered: Mapping[str, int], book: MeterBook) -> list[types.CreditedUnits]:
+    """What credits cover, by meter."""
+    return [
+        types.CreditedUnits(meter=code, units=quantity_of(book[code], units)) for code, units in sorted(covered.items())
+    ]
 
 
 @mutation("Upload a PDF to SignNow for a tenant.")
@@ -54,7 +59,7 @@ async def upload_document(info: Info, input: types.UploadDocumentInput) -> types
     tenant = await acting_tenant(info, input.tenant_id)
     command = UploadDocument(tenant, input.name, input.content, input.idempotency_key)
     document, operation = await documents.upload_document(info.context.platform, command)
-    return types.UploadDocumentPayload(document=document_type(document), decision=decision_type(operation))
+    return types.UploadDocumentPayload(document=document_type(document), decision=await decision_type(info, operation))
 
 
 @mutation("Ask people to sign a document.")
@@ -70,7 +75,7 @@ async def send_invite(info: Info, input: types.SendInviteInput) -> types.SendInv
         message=input.message,
     )
     document, operation = await invites.send_invite(info.context.platform, command)
-    return types.SendInvitePayload(document=document_type(document), decision=decision_type(operation))
+    return types.SendInvitePayload(document=document_type(document), decision=await decision_type(info, operation))
 
 
 @mutation("Download a document with all that was filled in.")
@@ -81,7 +86,7 @@ async def download_signed(info: Info, input: types.DownloadSignedInput) -> types
     return types.DownloadSignedPayload(
         document=document_type(signed.document),
         content=Base64(signed.content),
-        decision=decision_type(signed.operation),
+        decision=await decision_type(info, signed.operation),
     )
 
 

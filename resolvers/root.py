@@ -2,13 +2,16 @@
 
 from strawberry.tools import create_type
 
-from resolvers import documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+from resolvers import alerts, credits, documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
 
 Query = create_type(
     "Query",
     [
+        alerts.alerts_list,
         plans.billing_models,
         usage.check_quota,
+        credits.credit_balance,
+        credits.credit_history,
         documents.document,
         documents.documents_list,
         plans.explain_price,
@@ -31,12 +34,17 @@ Mutation = create_type(
         invoices.close_period,
         plans.create_plan,
         documents.download_signed,
+        credits.grant_credits,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
         usage.record_usage,
+        credits.refund_credits,
+        credits.revoke_credits,
         documents.send_invite,
+        alerts.set_budget,
         subscriptions.subscribe_tenant,
+        credits.top_up,
         documents.upload_document,
     ],
     description="Everything that can be done. Each payload has `userErrors`, typed, with what to do about them.",

@@ -1,11 +1,13 @@
 """Subscriptions."""
 
+from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation
 from resolvers.permissions import acting_tenant, require_operator
 from resolvers.plans import plan_type
 from schema import subscriptions as types
 from schema.connections import uuid_of
+from schema.money import Money
 from schema.nodes import global_id
 from services import phases, subscriptions
 from services.platform import Platform
@@ -22,8 +24,16 @@ async def subscription_type(platform: Platform, subscription: Subscription) -> t
         anchor_on=subscription.anchor_day,
         zone=subscription.zone,
         started_at=subscription.started_at,
+        budget=_budget_type(subscription, terms.plan.currency),
         is_mirrored=subscription.stripe_subscription_id is not None,
     )
+
+
+def _budget_type(subscription: Subscription, currency: str) -> types.Budget | None:
+    if subscription.budget_minor is None:
+        return None
+    amount = Money.of(ExactMoney(subscription.budget_minor, currency))
+    return types.Budget(amount=amount, alerts_at=list(subscription.budget_alerts_at))
 
 
 def period_type(period: Period) -> types.BillingPeriod:

@@ -37,11 +37,17 @@ class QuotaReason(Enum):
     UPGRADED = strawberry.enum_value("UPGRADED", description="It is the first one on the plan's successor.")
 
 
+@strawberry.type(description="Units of a meter that credits cover.")
+class CreditedUnits:
+    meter: str = strawberry.field(description="Code of the meter.")
+    units: Decimal = strawberry.field(description="How many.")
+
+
 @strawberry.type(description="Why an operation was allowed, and what it costs on top of the usage before it.")
 class QuotaDecision:
     reason: QuotaReason = strawberry.field(description="Why.")
     price: Money = strawberry.field(description="The exact marginal price under the current plan.")
-    credits: Decimal = strawberry.field(description="Units that credits cover; they cost nothing.")
+    credits: list[CreditedUnits] = strawberry.field(description="What credits cover, by meter; it costs nothing.")
     plan: NextPlan | None = strawberry.field(description="The plan that UPGRADED leads to.")
 
 

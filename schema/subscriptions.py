@@ -5,6 +5,7 @@ from datetime import date, datetime
 import strawberry
 from strawberry import relay
 
+from schema.money import Money
 from schema.nodes import Node
 from schema.plans import Plan
 from schema.refusals import UserError
@@ -16,6 +17,12 @@ class BillingPeriod:
     end: datetime = strawberry.field(description="The first instant that is not in it.")
 
 
+@strawberry.type(description="What usage may cost in a billing period before somebody is told. It stops nothing.")
+class Budget:
+    amount: Money = strawberry.field(description="The budget.")
+    alerts_at: list[int] = strawberry.field(description="Percentages of it that make an alert.")
+
+
 @strawberry.type(description="A tenant on a version of a plan.")
 class Subscription(Node):
     plan: Plan = strawberry.field(description="The version of the plan.")
@@ -23,6 +30,7 @@ class Subscription(Node):
     anchor_on: date = strawberry.field(description="The day from which billing periods are counted.")
     zone: str = strawberry.field(description="The IANA time zone in which a day begins.")
     started_at: datetime = strawberry.field(description="When it began.")
+    budget: Budget | None = strawberry.field(description="Set with `setBudget`.")
     is_mirrored: bool = strawberry.field(description="Whether Stripe has it; if not, that goes on by itself.")
 
 

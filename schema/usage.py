@@ -1,14 +1,16 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 
 import strawberry
 from strawberry import relay
 
 from schema.documents import QuotaDecision
+from schema.money import Money
 from schema.plans import LimitPolicy
-from schema.refusals import UserError
+from schema.refusals import NextPlan, TopUpPack, UserError
 from schema.scalars import BigInt
 from schema.subscriptions import BillingPeriod
 
@@ -35,6 +37,10 @@ class QuotaStatus:
     limit: BigInt | None = strawberry.field(description="The quota's limit; null without one.")
     remaining: BigInt | None = strawberry.field(description="Units left under the limit; null without one.")
     policy: LimitPolicy | None = strawberry.field(description="What happens at the limit; null without one.")
+    credits: Decimal = strawberry.field(description="Credits that are free to pay for what is beyond the limit.")
+    spend_cap: Money | None = strawberry.field(description="The most that the period's overage may cost.")
+    packs: list[TopUpPack] = strawberry.field(description="Credits that the plan offers for the meter.")
+    next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
     resets_at: datetime = strawberry.field(description="When the next billing period begins.")
     decision: QuotaDecision | None = strawberry.field(description="Why they are allowed, at what price.")
     refusal: UserError | None = strawberry.field(description="Why they are not.")

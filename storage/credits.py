@@ -58,7 +58,10 @@ class CreditGrant(Model):
 
 
 class CreditEntry(Model):
-    """One movement of a grant's units, never changed; those that take are negative. `event_id` is the usage event that consumed or returned them."""
+    """One movement of a grant's units, never changed; those that take are negative.
+
+    `event_id` is the usage event that consumed or returned them.
+    """
 
     tenant_id = BigIntField()
     id = UUIDField(primary_key=True, default=new_id)
