@@ -181,12 +181,20 @@ class BillingModel(Config):
         """
         return ()
 
+    @classmethod
+    def rates_usage(cls) -> bool:
+        """Whether usage costs anything: a model that does not override `rate` has fees alone."""
+        return cls.rate is not BillingModel.rate
+
     def seat_changes(self) -> Proration:
         """How fees follow a change of seats inside a period; NONE bills them from the next period."""
         return Proration.SECOND
 
     def allowance(self, seats: int) -> Decimal | None:
-        """Units of the meter that the price includes in a period; None is without limit."""
+        """Units of the meter that the price includes in a period; None is without limit.
+
+        Up to them usage costs nothing beside the fees: quota decisions rely on it.
+        """
         return None
 
     def spend_bounds(self) -> tuple[Decimal | None, Decimal | None]:

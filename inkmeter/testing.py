@@ -93,6 +93,9 @@ def _check_rating(model: BillingModel, seats: int, currency: str, *, monotone: b
         assert Money.sum((line.total for line in bill.lines), currency) == bill.total, f"{where}: a wrong sum"
         assert bill.total.minor >= 0, f"{where}: the total is negative, {bill.total}"
         assert included is None or included >= 0, f"{where}: the allowance is negative, {included}"
+        if included is not None and quantity <= included:
+            free = price(model, Usage(Decimal(0), _PERIOD, seats), currency).total
+            assert bill.total == free, f"{where}: costs {bill.total} within the allowance of {included}, unused {free}"
         if monotone:
             assert bill.total.minor >= before.minor, f"{where}: costs {bill.total}, less usage cost {before}"
         before = bill.total

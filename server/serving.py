@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -67,6 +68,14 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def freeze_memory() -> None:
+    """Let the garbage collector pass over what start-up has made: looking through it holds everybody up for tens of
+    milliseconds, and nothing of it ever goes away.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _server(app: ASGIApp, log_level: str) -> _Server:
     return _Server(
         uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=5, server_header=False, lifespan="on")
@@ -76,6 +85,7 @@ def _server(app: ASGIApp, log_level: str) -> _Server:
 async def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve an application until SIGINT or SIGTERM."""
     server = _server(app, "info")
+    freeze_memory()
     with stopping(server.stop):
         await server.serve(sockets=[listener])
 

@@ -1,5 +1,6 @@
 """A batch of metering commands while it is decided: what is known, with everything decided so far applied to it."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -153,9 +154,14 @@ class Batch:
         )
 
 
+@functools.lru_cache(10_000)
+def _span(starts_at: int, ends_at: int) -> BillingPeriod:
+    return BillingPeriod(from_micros(starts_at), from_micros(ends_at))
+
+
 def span_of(gate: Gate) -> BillingPeriod:
     """A period as billing models see it."""
-    return BillingPeriod(from_micros(gate.starts_at), from_micros(gate.ends_at))
+    return _span(gate.starts_at, gate.ends_at)
 
 
 def _last_begun(phases: Sequence[StoredPhase], moment: int) -> StoredPhase:

@@ -84,12 +84,22 @@ def marginal_price(
             meter = terms.meters[entry.meter]
             taken = before.get(entry.meter, 0)
             after = taken + units.get(entry.meter, 0)
+            if not more_seats and _is_included(model, billable(meter, after), seats):
+                continue
             total += _total(entry, model, meter, after, seats + more_seats, period, terms.plan.currency)
             total -= _total(entry, model, meter, taken, seats, period, terms.plan.currency)
     return Money(total, terms.plan.currency)
 
 
-_totals: dict[tuple[UUID, int, int, BillingPeriod], int] = {}
+def _is_included(model: BillingModel, quantity: Decimal, seats: int) -> bool:
+    """Whether so many units cost nothing beyond the fees, by what the model itself says: nothing need be rated."""
+    if not model.rates_usage():
+        return True
+    allowance = model.allowance(seats)
+    return allowance is not None and quantity <= allowance
+
+
+_totals: dict[tuple[UUID, int, int, datetime, datetime], int] = {}
 MAX_TOTALS: Final = 10_000
 
 
@@ -99,7 +109,7 @@ def _total(
     """What a price comes to, in minor units. Prices never change, so it is rated once: what one reservation ends with
     the next one begins with.
     """
-    key = (entry.id, units, seats, period)
+    key = (entry.id, units, seats, period.start, period.end)
     known = _totals.get(key)
     if known is None:
         lines = rate_meter(model, meter, {meter.code: units}, seats, period, currency)

@@ -1,5 +1,6 @@
 """Public ids: UUIDv7, so that rows of one moment lie together in the index."""
 
+import os
 import secrets
 import threading
 import time
@@ -17,11 +18,13 @@ def new_id() -> UUID:
 
     Of two that this process makes the later one is the greater, so that rows of one moment keep their order.
     """
-    random = secrets.randbits(74)
-    value = (time.time_ns() // 1_000_000) << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & _LOW
+    stamp = time.time_ns() // 1_000_000
     with _lock:
-        if value <= _last[0]:
-            value = _last[0] + 1 + (random & 0xFFFF)
+        if stamp <= _last[0] >> 80:
+            value = _last[0] + 1
+        else:
+            random = int.from_bytes(os.urandom(10), "big")
+            value = stamp << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & _LOW
         _last[0] = value
     return UUID(int=value)
 

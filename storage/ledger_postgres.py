@@ -14,22 +14,38 @@ Rows = Sequence[Sequence[Any]]
 
 
 class PostgresLedger:
-    """A connection of the pool per batch, and three round trips: lock the periods, read all, write all."""
+    """One connection, kept, and three round trips per batch: lock the periods, read all, write all."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._connection: Any = None
 
     async def close(self) -> None:
-        """The pool is not ours."""
+        """Give the connection back to the pool, which is not ours."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
 
     async def transact(self, wanted: Wanted, plan: Plan) -> Writes:
+        connection = await self._open()
         try:
-            async with self._pool.acquire(timeout=10) as connection, connection.transaction():
+            async with connection.transaction():
                 writes = plan(await _know(connection, wanted))
                 await _write(connection, writes)
         except (asyncpg.UniqueViolationError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
             raise Conflicted from error
         return writes
+
+    async def _open(self) -> Any:
+        """A connection of our own: its prepared statements stay, and each is planned once for all keys, because
+        planning them takes longer than running them.
+        """
+        if self._connection is not None and self._connection.is_closed():
+            await self.close()
+        if self._connection is None:
+            self._connection = await self._pool.acquire(timeout=10)
+            await self._connection.execute("SET plan_cache_mode = force_generic_plan")
+        return self._connection
 
 
 async def _know(connection: Any, wanted: Wanted) -> Known:

@@ -4,6 +4,7 @@ SQLite asks for each key; PostgreSQL asks for all keys of all queries at once, e
 a round trip costs more than the rows.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from storage.ledger_columns import GRANT, OPERATION
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """`columns` of `source` where `keys` (each with its type on PostgreSQL) are equal to what is asked for."""
 
@@ -20,6 +21,7 @@ class Query:
     keys: dict[str, str]
     more: str = ""
 
+    @functools.cached_property
     def one(self) -> str:
         """For SQLite: one key, a parameter for each part of it."""
         condition = " AND ".join(f"{key} = ?" for key in self.keys)

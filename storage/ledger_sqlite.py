@@ -1,32 +1,41 @@
 """The ledger on SQLite."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from storage import ledger_columns as columns
 from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
 
+BATCHES_PER_CHECKPOINT: Final = 32
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 0")
 _TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
 class SqliteLedger:
-    """A connection and a thread of its own: a batch is one hop; one per statement would cost more than the rest."""
+    """A connection and a thread of its own: a batch is one hop; one per statement would cost more than the rest.
+
+    Checkpoints of the write-ahead log have another: in the writer's own thread everybody would wait for them.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._copying = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._connection: sqlite3.Connection | None = None
+        self._batches = 0
 
     async def transact(self, wanted: Wanted, plan: Plan) -> Writes:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, wanted, plan)
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self._transact, wanted, plan)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._close)
+        self._writing.shutdown()
+        await asyncio.get_running_loop().run_in_executor(None, self._copying.shutdown)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -35,10 +44,15 @@ class SqliteLedger:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             self._connection = connection
         return self._connection
+
+    def _checkpoint(self) -> None:
+        """Copy the log's pages into the database; PASSIVE waits for nobody, and leaves to the next what is in use."""
+        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _transact(self, wanted: Wanted, plan: Plan) -> Writes:
         connection = self._open()
@@ -55,6 +69,9 @@ class SqliteLedger:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+        self._batches += 1
+        if self._batches % BATCHES_PER_CHECKPOINT == 0:
+            self._copying.submit(self._checkpoint)
         return writes
 
 
@@ -69,8 +86,7 @@ def _know(connection: sqlite3.Connection, wanted: Wanted) -> Known:
     )
     found = {}
     for name, (query, keys) in tables.keys_of(wanted, gates).items():
-        sql = query.one()
-        found[name] = [row for key in keys for row in connection.execute(sql, key)]
+        found[name] = [row for key in keys for row in connection.execute(query.one, key)]
     return tables.read_known(gates, found)
 
 
