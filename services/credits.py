@@ -219,7 +219,7 @@ async def _take(
         command = TakeCredits(tenant_id, grant_id, kind, platform.clock.now(), wanted, note)
         try:
             done = int(await operations.submit(platform, command))
-        except Conflicted:  # the same key at the same moment: the other call has taken them
+        except (Conflict, Conflicted):  # perhaps the same key at the same moment: the other call has taken them
             done = await _taken_before(grant, note, wanted)
             if done is None:
                 raise

@@ -74,7 +74,7 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
         "interval": command.interval,
         "fees": command.fees,
         "minimum": None if minimum is None else to_money(minimum, command.currency).minor,
-        "successor": command.successor_id,
+        "successor": str(command.successor_id) if command.successor_id else None,
         "prices": [[p.meter, p.model, m.model_dump(mode="json", by_alias=True)] for p, m in models],
         "quotas": sorted(quotas, key=lambda quota: str(quota["meter"])),
     }

@@ -63,7 +63,7 @@ async def test_a_grant_is_given_once(world: World) -> None:
         "price": None,
         "note": "welcome",
     }
-    same = {"priority": 3, "note": "welcome", "expiresAt": "2026-04-01T00:00:00Z"}
+    same: Json = {"priority": 3, "note": "welcome", "expiresAt": "2026-04-01T00:00:00Z"}
     again = await asyncio.gather(*(give(customer, 5, **same) for _ in range(5)))
     assert again == [first] * 5
     assert await left(customer) == 5
@@ -102,13 +102,14 @@ async def test_nonsense_is_refused_in_words(world: World) -> None:
 async def test_credits_are_consumed_in_order_and_each_unit_is_traced(world: World) -> None:
     customer = await customer_of(world)
     names: dict[str, str] = {}
-    for name, more in {
+    given: dict[str, Json] = {
         "last": {"priority": 5, "expiresAt": "2026-03-11T00:00:00Z"},
         "never": {},
         "later": {"expiresAt": "2026-06-01T00:00:00Z"},
         "soon": {"expiresAt": "2026-05-01T00:00:00Z"},
         "other meter": {"meter": "signatures"},
-    }.items():
+    }
+    for name, more in given.items():
         names[(await give(customer, 2, key=name, **more))["id"]] = name
     for number in range(1, 8):
         await customer.record(event(f"e{number}", 1, "downloads"))
