@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import sqlite3
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -66,7 +67,10 @@ def events(size: int) -> list[dict[str, Any]]:
 
 
 def raw_rows(size: int) -> list[tuple[Any, ...]]:
-    return [(0, str(new_id()), uuid4().hex, "api_calls", 3, 1, 1, False, "raw", None, 0) for _ in range(size)]
+    return [
+        (0, str(new_id()), uuid4().hex, "api_calls", 3, 1, 1, False, "raw", None, 0, None, None, None)
+        for _ in range(size)
+    ]
 
 
 class RawSqlite:
@@ -194,4 +198,4 @@ def _given(platform: Any) -> contextlib.AbstractAsyncContextManager[Any]:
 
 
 if __name__ == "__main__":
-    run_on_database(run)
+    run_on_database(run, *sys.argv[1:2])

@@ -20,7 +20,7 @@ import httpx
 
 from inkmeter.clock import FrozenClock
 from plugins.manager import load_plugins
-from server.serving import freeze_memory
+from server.serving import tune_interpreter
 from server.settings import Settings
 from server.wiring import open_platform
 from services import operations
@@ -121,7 +121,7 @@ async def run(url: str) -> None:
         everyone = [await tenant(platform, number, plan_id) for number in range(200)]
         for who in everyone:
             await rows("INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, 0, 'bench')", who.id)
-        freeze_memory()
+        tune_interpreter()
         print(f"{'':26}{'throughput':>14}{'p50':>10}{'p99':>10}   (ours / conditional UPDATE, median of {ROUNDS})")
         for title, tenants in (("one hot tenant", everyone[:1]), ("200 tenants", everyone)):
             for callers in (1, 8, 64):
@@ -137,12 +137,11 @@ async def run(url: str) -> None:
                 )
 
 
-def run_on_database(bench: Callable[[str], Coroutine[Any, Any, None]]) -> None:
-    """Run a bench on the database that the command line names, or on a SQLite file of its own."""
+def run_on_database(bench: Callable[[str], Coroutine[Any, Any, None]], url: str | None = None) -> None:
+    """Run a bench on that database, or on a SQLite file of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
-        asyncio.run(bench(url))
+        asyncio.run(bench(url or f"sqlite:///{Path(folder) / 'bench.sqlite3'}"))
 
 
 if __name__ == "__main__":
-    run_on_database(run)
+    run_on_database(run, *sys.argv[1:2])

@@ -70,6 +70,25 @@ class CreditsToppedUp(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionChanged(Event):
+    """The terms change at `effective_at`: from then on it is that many seats on that version of a plan. Also told
+    when a change or a cancellation that was planned is withdrawn.
+    """
+
+    plan: str
+    version: int
+    seats: int
+    effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionCancelled(Event):
+    """The subscription ends at `ends_at`, now or later."""
+
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentCompleted(Event):
     """Every signer has signed the document."""
 

@@ -30,6 +30,8 @@ class InvoiceDraft:
     period: BillingPeriod
     currency: str
     lines: tuple[DraftLine, ...]
+    kind: str = "PERIOD"
+    """PERIOD bills a period that is over, OPENING the first fees of a plan whose fees are due in advance."""
 
     @property
     def total(self) -> Money:

@@ -235,6 +235,19 @@ class Stripe(Protocol):
     async def subscription(self, subscription_id: str) -> StripeSubscription:
         """One subscription."""
 
+    async def cancel_subscription(self, subscription_id: str, *, key: str) -> None:
+        """Cancel now, without an invoice. One that is cancelled already is left as it is. Stripe then stops collecting
+        its open invoices.
+        """
+
+    async def resume_collection(self, invoice_id: str) -> None:
+        """Have an open invoice collected again that Stripe has stopped collecting; any other is left alone."""
+
+    async def ensure_invoice(
+        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+    ) -> str:
+        """An invoice of its own, a draft that waits for lines, without the customer's pending items; answers its id."""
+
     async def invoice(self, invoice_id: str) -> StripeInvoice:
         """One invoice with all of its lines."""
 

@@ -27,12 +27,13 @@ def register_billing_models() -> Iterable[type[BillingModel]]:
 
 @hookspec
 def extra_lines(draft: InvoiceDraft) -> Iterable[Line]:
-    """Answer lines to be added to an invoice, such as a levy or a minimum commitment.
+    """Answer lines to be added to an invoice, such as a levy.
 
-    Called when a billing period is closed, after the usage is rated and before the invoice is finalized; if
-    the close is resumed after a crash, called again, so it must answer the same for the same draft. It sees
-    the draft without the lines of other plugins. An exception keeps the period open: nobody is billed by a
-    half-made invoice. It is reported as a PluginError and the close is tried again.
+    Called for every invoice, after everything is rated and before it is finalized: when a billing period is closed
+    (`draft.kind` is PERIOD), when a subscription begins whose fees are due in advance (OPENING), and for a preview.
+    It must answer the same for the same draft. It sees the draft without the lines of other plugins. An exception
+    keeps the period open, or the subscription from beginning: nobody is billed by a half-made invoice. It is
+    reported as a PluginError, and a close is tried again.
     """
     return ()
 

@@ -14,8 +14,9 @@ from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cu
 from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
 from schema.scalars import BigInt
-from services import closing, invoices
+from services import closing, invoices, upcoming
 from services.invoices import Invoice, InvoiceDetails, LineItem
+from services.subscriptions import Period
 
 
 def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoice:
@@ -23,9 +24,10 @@ def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoic
     invoice = details.invoice
     return types.Invoice(
         id=global_id("Invoice", invoice.id),
+        kind=types.InvoiceKind[invoice.kind.name],
         period=period_type(details.period),
         state=types.InvoiceState[invoice.state.name],
-        lines=[_line_type(item, invoice.currency) for item in details.lines],
+        lines=[_line_type(item, details.periods[item.service_period_id], invoice.currency) for item in details.lines],
         total=Money.of(ExactMoney(invoice.total_minor, invoice.currency)),
         upstream=_upstream_type(invoice) if for_operator else None,
         hosted_url=invoice.hosted_url,
@@ -34,15 +36,44 @@ def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoic
     )
 
 
-def _line_type(item: LineItem, currency: str) -> types.LineItem:
+def _line_type(item: LineItem, period: Period, currency: str) -> types.LineItem:
     return types.LineItem(
         kind=types.LineKind[item.kind.name],
+        period=period_type(period),
         label=item.label,
         meter=item.meter,
         model=item.model,
         quantity=item.quantity,
         unit_price=item.unit_price,
         amount=Money.of(ExactMoney(item.amount_minor, currency)),
+        adjustment=_adjustment_type(item, period, currency),
+    )
+
+
+def _adjustment_type(item: LineItem, period: Period, currency: str) -> types.Adjustment | None:
+    explained = invoices.read_adjustment(item, currency)
+    if explained is None:
+        return None
+    return types.Adjustment(
+        period=period_type(period),
+        adjusts=types.LineKind[explained.adjusts.name],
+        billed=types.BilledAmount(quantity=explained.billed.quantity, amount=Money.of(explained.billed.amount)),
+        now=types.BilledAmount(quantity=explained.now.quantity, amount=Money.of(explained.now.amount)),
+        late_events=explained.late_events,
+        corrections=explained.corrections,
+        reason=explained.reason,
+    )
+
+
+@query("What the running period would cost as known now: by the code of the close, and nothing is stored.")
+async def upcoming_invoice(info: Info, tenant_id: TenantId = None) -> types.UpcomingInvoice:
+    tenant = await acting_tenant(info, tenant_id)
+    preview = await upcoming.preview_invoice(info.context.platform, tenant)
+    currency = preview.total.currency
+    return types.UpcomingInvoice(
+        period=period_type(preview.period),
+        lines=[_line_type(item, period, currency) for item, period in preview.items()],
+        total=Money.of(preview.total),
     )
 
 

@@ -2,7 +2,19 @@
 
 from strawberry.tools import create_type
 
-from resolvers import alerts, credits, documents, invoices, nodes, plans, subscriptions, tenants, usage, webhooks
+from resolvers import (
+    alerts,
+    credits,
+    discounts,
+    documents,
+    invoices,
+    nodes,
+    plans,
+    subscriptions,
+    tenants,
+    usage,
+    webhooks,
+)
 
 Query = create_type(
     "Query",
@@ -22,6 +34,7 @@ Query = create_type(
         plans.plans_list,
         tenants.tenant,
         tenants.tenants_list,
+        invoices.upcoming_invoice,
         usage.current_usage,
         tenants.viewer,
     ],
@@ -31,15 +44,21 @@ Query = create_type(
 Mutation = create_type(
     "Mutation",
     [
+        discounts.apply_discount,
+        subscriptions.cancel_subscription,
+        subscriptions.change_plan,
+        subscriptions.change_seats,
         invoices.close_period,
         plans.create_plan,
         documents.download_signed,
+        discounts.end_discount,
         credits.grant_credits,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
         usage.record_usage,
         credits.refund_credits,
+        subscriptions.resume_subscription,
         credits.revoke_credits,
         documents.send_invite,
         alerts.set_budget,

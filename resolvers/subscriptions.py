@@ -1,7 +1,9 @@
-"""Subscriptions."""
+"""Subscriptions, and what may change about them."""
 
 from inkmeter.money import Money as ExactMoney
+from inkmeter.periods import Proration
 from resolvers.context import Info
+from resolvers.discounts import discount_type
 from resolvers.fields import mutation
 from resolvers.permissions import acting_tenant, require_operator
 from resolvers.plans import plan_type
@@ -9,23 +11,42 @@ from schema import subscriptions as types
 from schema.connections import uuid_of
 from schema.money import Money
 from schema.nodes import global_id
-from services import phases, subscriptions
+from services import changes, discounts, endings, phases, subscriptions
+from services.changes import ChangeAt, ChangePlan, ChangeSeats
 from services.platform import Platform
-from services.subscriptions import Period, SubscribeTenant, Subscription
+from services.subscriptions import Period, Phase, SubscribeTenant, Subscription
 
 
 async def subscription_type(platform: Platform, subscription: Subscription) -> types.Subscription:
     """A subscription as the API shows it."""
-    terms, seats = await phases.in_force(platform, subscription, platform.clock.now())
+    stored = await phases.phases_of(subscription.tenant_id, subscription.id)
+    running = phases.phase_at(stored, platform.clock.now())
+    terms = await phases.load_terms(platform, running.plan_id)
     return types.Subscription(
         id=global_id("Subscription", subscription.id),
         plan=plan_type(terms),
-        seats=seats,
+        seats=running.seats,
+        phases=[await _phase_type(platform, phase) for phase in phases.effective(stored)],
         anchor_on=subscription.anchor_day,
         zone=subscription.zone,
         started_at=subscription.started_at,
+        trial_ends_at=subscription.trial_ends_at,
+        ends_at=subscription.ended_at,
+        discounts=[
+            discount_type(discount, terms.plan.currency) for discount in await discounts.discounts_of(subscription)
+        ],
         budget=_budget_type(subscription, terms.plan.currency),
         is_mirrored=subscription.stripe_subscription_id is not None,
+    )
+
+
+async def _phase_type(platform: Platform, phase: Phase) -> types.SubscriptionPhase:
+    return types.SubscriptionPhase(
+        starts_at=phase.starts_at,
+        plan=plan_type(await phases.load_terms(platform, phase.plan_id)),
+        seats=phase.seats,
+        reason=types.PhaseReason[phase.reason.name],
+        proration=types.Proration[phase.proration] if phase.proration else None,
     )
 
 
@@ -50,7 +71,54 @@ async def subscribe_tenant(info: Info, input: types.SubscribeTenantInput) -> typ
         seats=input.seats,
         zone=input.zone,
         anchor_on=input.anchor_on,
+        trial_days=input.trial_days,
+        proration=Proration[input.proration.name],
     )
     platform = info.context.platform
     subscribed = await subscriptions.subscribe_tenant(platform, command)
     return types.SubscribeTenantPayload(subscription=await subscription_type(platform, subscribed))
+
+
+@mutation("Change the seats of a running subscription, now or at the period's end. Operator only.")
+async def change_seats(info: Info, input: types.ChangeSeatsInput) -> types.ChangeSeatsPayload:
+    require_operator(info)
+    tenant = await acting_tenant(info, input.tenant_id)
+    platform = info.context.platform
+    changed = await changes.change_seats(
+        platform, ChangeSeats(tenant, input.seats, ChangeAt[input.at.name], input.idempotency_key)
+    )
+    return types.ChangeSeatsPayload(subscription=await subscription_type(platform, changed))
+
+
+@mutation("Change the plan of a running subscription, now or at the period's end. Operator only.")
+async def change_plan(info: Info, input: types.ChangePlanInput) -> types.ChangePlanPayload:
+    require_operator(info)
+    command = ChangePlan(
+        tenant=await acting_tenant(info, input.tenant_id),
+        plan_id=uuid_of(input.plan_id, "Plan", path=("planId",)),
+        at=ChangeAt[input.at.name],
+        idempotency_key=input.idempotency_key,
+        proration=Proration[input.proration.name],
+    )
+    platform = info.context.platform
+    changed = await changes.change_plan(platform, command)
+    return types.ChangePlanPayload(subscription=await subscription_type(platform, changed))
+
+
+@mutation("End a subscription, now or at the period's end. Repeating it changes nothing more. Operator only.")
+async def cancel_subscription(info: Info, input: types.CancelSubscriptionInput) -> types.CancelSubscriptionPayload:
+    require_operator(info)
+    tenant = await acting_tenant(info, input.tenant_id)
+    platform = info.context.platform
+    at, proration = ChangeAt[input.at.name], Proration[input.proration.name]
+    cancelled = await endings.cancel_subscription(platform, tenant, at, proration)
+    return types.CancelSubscriptionPayload(subscription=await subscription_type(platform, cancelled))
+
+
+@mutation("Withdraw what is planned: a cancellation, and changes of seats or plan. Operator only.")
+async def resume_subscription(info: Info, input: types.ResumeSubscriptionInput) -> types.ResumeSubscriptionPayload:
+    require_operator(info)
+    tenant = await acting_tenant(info, input.tenant_id)
+    platform = info.context.platform
+    resumed = await endings.resume_subscription(platform, tenant)
+    return types.ResumeSubscriptionPayload(subscription=await subscription_type(platform, resumed))

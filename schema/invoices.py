@@ -22,26 +22,53 @@ class InvoiceState(Enum):
     PAID = strawberry.enum_value("PAID", description="Paid.")
 
 
+@strawberry.enum(description="What an invoice bills.")
+class InvoiceKind(Enum):
+    PERIOD = strawberry.enum_value("PERIOD", description="A billing period that is over.")
+    OPENING = strawberry.enum_value("OPENING", description="The first fees of a plan whose fees are due in advance.")
+
+
 @strawberry.enum(description="What a line bills.")
 class LineKind(Enum):
     FEE = strawberry.enum_value("FEE", description="What a period, or a part of it, costs whether used or not.")
-    USAGE = strawberry.enum_value("USAGE", description="What was used, in the invoice's own period.")
+    USAGE = strawberry.enum_value("USAGE", description="What was used in a period.")
     DISCOUNT = strawberry.enum_value("DISCOUNT", description="Taken off fees and usage.")
     COMMITMENT = strawberry.enum_value("COMMITMENT", description="What is missing to the agreed minimum.")
     CHARGE = strawberry.enum_value("CHARGE", description="Something bought, such as a top-up.")
-    ADJUSTMENT = strawberry.enum_value("ADJUSTMENT", description="Late usage of an earlier period.")
+    ADJUSTMENT = strawberry.enum_value(
+        "ADJUSTMENT", description="What was billed before and has changed; `adjustment` says why."
+    )
     EXTRA = strawberry.enum_value("EXTRA", description="Added by a plugin, which `model` names.")
+
+
+@strawberry.type(description="What some lines came to.")
+class BilledAmount:
+    quantity: Decimal = strawberry.field(description="Units that were billed, for usage without those of credits.")
+    amount: Money = strawberry.field(description="The sum of the lines.")
+
+
+@strawberry.type(description="What an adjustment corrects: one kind of lines, of one price, of one period.")
+class Adjustment:
+    period: BillingPeriod = strawberry.field(description="Whose lines are corrected.")
+    adjusts: LineKind = strawberry.field(description="Which kind of lines.")
+    billed: BilledAmount = strawberry.field(description="On all invoices before this one.")
+    now: BilledAmount = strawberry.field(description="As known when this invoice was made.")
+    late_events: int = strawberry.field(description="Events that came after the last time this was billed.")
+    corrections: int = strawberry.field(description="Events that were taken back since.")
+    reason: str = strawberry.field(description="Why, for people.")
 
 
 @strawberry.type(description="One line of an invoice.")
 class LineItem:
     kind: LineKind = strawberry.field(description="What it bills.")
+    period: BillingPeriod = strawberry.field(description="The billing period that it is for.")
     label: str = strawberry.field(description="For people.")
     meter: str = strawberry.field(description="What was counted; empty if nothing was.")
     model: str = strawberry.field(description="Code of the billing model, or a plugin's name.")
     quantity: Decimal = strawberry.field(description="How many.")
     unit_price: Decimal = strawberry.field(description="Of one, in major units, not rounded.")
     amount: Money = strawberry.field(description="What it adds to the total.")
+    adjustment: Adjustment | None = strawberry.field(description="What an ADJUSTMENT corrects; null for other kinds.")
 
 
 @strawberry.type(description="What SignNow charges the operator for a period. Tenants never see it.")
@@ -55,6 +82,7 @@ class UpstreamCost:
 
 @strawberry.type(description="What a tenant owes for a billing period. Its lines never change.")
 class Invoice(Node):
+    kind: InvoiceKind = strawberry.field(description="What it bills.")
     period: BillingPeriod = strawberry.field(description="What it is for.")
     state: InvoiceState = strawberry.field(description="How far it has come.")
     lines: list[LineItem] = strawberry.field(description="Everything that is charged.")
@@ -63,6 +91,13 @@ class Invoice(Node):
     hosted_url: str | None = strawberry.field(description="Stripe's page, where the tenant can pay.")
     finalized_at: datetime = strawberry.field(description="When the period was closed.")
     paid_at: datetime | None = strawberry.field(description="When Stripe told us that it is paid.")
+
+
+@strawberry.type(description="What the running period would cost if nothing more were used. Nothing is stored.")
+class UpcomingInvoice:
+    period: BillingPeriod = strawberry.field(description="The running period.")
+    lines: list[LineItem] = strawberry.field(description="Those that its close would make now.")
+    total: Money = strawberry.field(description="The sum of the lines.")
 
 
 @strawberry.input(description="Whose period.")

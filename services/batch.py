@@ -9,7 +9,7 @@ import orjson
 from inkmeter.errors import SubscriptionInactive
 from inkmeter.events import Event
 from inkmeter.periods import BillingPeriod
-from services.commands import Missing, NeedsMeters, NeedsPeriod, NeedsTerms
+from services.commands import Fact, Missing, NeedsMeters, NeedsPeriod, NeedsTerms
 from services.measures import MeterBook
 from services.terms import PlanTerms
 from storage.fields import from_micros
@@ -27,6 +27,8 @@ class Batch:
         """What to tell the plugins after the commit."""
         self.alert_news: dict[str, Event] = {}
         """The same of alerts, by id: told only of those that were not there before."""
+        self.seen: dict[tuple[int, str], Fact] = {}
+        """Facts that were recorded in this batch."""
         self.counters_before: dict[tuple[int, int], dict[str, list[int]]] = {}
         """The counters of each period that was touched, as they were before the batch."""
 
@@ -126,7 +128,7 @@ class Batch:
                 source,
                 str(document_id) if document_id else None,
                 upstream_units,
-                orjson.dumps(properties, option=orjson.OPT_SORT_KEYS).decode() if properties else None,
+                self.text(properties) if properties else None,
                 str(reverses) if reverses else None,
                 note,
             )
@@ -136,6 +138,11 @@ class Batch:
     def grants(self, tenant_id: int, meter: str) -> list[StoredGrant]:
         """The tenant's grants of a meter, in the order in which they are consumed."""
         return [grant for grant in self.known.grants if grant.tenant_id == tenant_id and grant.meter == meter]
+
+    @staticmethod
+    def text(properties: Mapping[str, str]) -> str:
+        """Properties as they are stored."""
+        return orjson.dumps(dict(properties), option=orjson.OPT_SORT_KEYS).decode()
 
     def is_credited(self, account: Account, gate: Gate, meter: str) -> bool:
         """Whether credits may pay for units of this meter."""

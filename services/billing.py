@@ -102,6 +102,12 @@ def bill_period(facts: PeriodFacts) -> tuple[BillLine, ...]:
     return tuple(bill)
 
 
+def bill_fees(facts: PeriodFacts) -> tuple[BillLine, ...]:
+    """The FEE lines with their discounts: what may be billed before the period is over."""
+    fees = fee_lines(facts)
+    return (*fees, *_discount_lines(facts.discounts, _total([*fees], facts.currency)))
+
+
 @dataclass(slots=True)
 class _Part:
     """A fee line and the part of the cycle that it is due for."""

@@ -1,32 +1,42 @@
-"""Closing a billing period: one invoice, made once, from the events that are known at that moment.
+"""Closing a billing period: one invoice, made once, from what is known at that moment.
 
-    T   take the period's gate -> compare counters with events -> rate -> adjust earlier periods for late usage
-        -> the plugins' extra lines -> invoice and lines -> the period is CLOSED -> the push is queued
+    T   take the gates of the period and of earlier ones that got late events -> the next period is opened
+        -> compare counters with events -> what is due, less what was billed: of this period, of the earlier ones,
+        and the next one's fees if they are due in advance -> charges -> the plugins' extra lines
+        -> invoice and lines -> the period is CLOSED -> the push is queued
     --  the invoice is pushed to Stripe by a job
 
 Killed anywhere, it starts again and finds the period either open or closed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from uuid import UUID
 
-from inkmeter.billing_model import RatedLine
-from inkmeter.errors import Conflict, InkmeterError
+from inkmeter.errors import Conflict, InkmeterError, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
-from inkmeter.invoices import DraftLine, InvoiceDraft
-from inkmeter.money import Money, to_money
-from services import invoices, jobs, phases, rating, subscriptions
+from inkmeter.money import Money
+from inkmeter.usage import Aggregation, Meter
+from services import drafting, dues, jobs, meters, periods, phases, subscriptions
+from services.drafting import NewLine, single
 from services.platform import Platform
-from services.terms import PlanTerms
 from storage import operations as stored_operations
-from storage.database import insert_new, transaction
-from storage.invoices import Invoice, InvoiceState, LineItem, LineKind
+from storage.charges import Charge, lock_open_charges
+from storage.database import transaction
+from storage.invoices import Invoice, InvoiceKind, LineKind
 from storage.jobs import Job
-from storage.subscriptions import Period, PeriodState, Subscription, enter_period
+from storage.plans import FeesDue, Plan
+from storage.subscriptions import (
+    Period,
+    PeriodState,
+    Subscription,
+    SubscriptionState,
+    enter_period,
+    period_at,
+    periods_with_late_events,
+)
 from storage.tenants import Tenant
-from storage.usage import UsageEvent, read_counters, sum_events, sum_upstream_units
+from storage.usage import read_counters, sum_events
 
 
 class LedgerBroken(InkmeterError):
@@ -35,32 +45,25 @@ class LedgerBroken(InkmeterError):
     code = "LEDGER_BROKEN"
 
 
-@dataclass(frozen=True, slots=True)
-class _NewLine:
-    kind: LineKind
-    service_period_id: UUID
-    meter: str
-    model: str
-    price_id: UUID | None
-    line: RatedLine
-
-
 async def close_period(platform: Platform, tenant: Tenant) -> Invoice:
     """Close the tenant's earliest open period that is over, and answer its invoice.
 
-    If none is open the last invoice is answered: closing twice bills once. Raises Conflict while the period runs or
-    has unsettled operations.
+    If none is open the last invoice is answered: closing twice bills once. Raises SubscriptionInactive without any
+    subscription, and Conflict while the period runs or has unsettled operations.
     """
     now = platform.clock.now()
-    subscription = await subscriptions.require_subscription(tenant.id)
-    period = await _earliest_open(platform, subscription)
-    if period.ends_at > now:
-        last = await Invoice.filter(tenant_id=tenant.id).order_by("-id").first()
-        last_period = await Period.get_or_none(tenant_id=tenant.id, id=last.period_id) if last else None
-        if last is not None and last_period is not None and last_period.ends_at == period.starts_at:
-            return last
-        raise Conflict(f"the period {period.span} is not over", path=("tenantId",))
-    return await _close(platform, tenant, period)
+    subscription = await subscriptions.latest_subscription(tenant.id)
+    if periods.goes_on(subscription, now):
+        await periods.current_period(platform, subscription)
+    period = await Period.filter(tenant_id=tenant.id, state=PeriodState.OPEN).order_by("starts_at").first()
+    if period is not None and period.ends_at <= now:
+        return await _close(platform, tenant, period)
+    closed = await Period.filter(tenant_id=tenant.id, state=PeriodState.CLOSED).order_by("-starts_at").first()
+    if closed is not None and (period is None or closed.ends_at == period.starts_at):
+        return await _invoice_of(closed)
+    if period is None:
+        raise SubscriptionInactive("the tenant has no billing period; call subscribeTenant first")
+    raise Conflict(f"the period {period.span} is not over", path=("tenantId",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ async def close_all(platform: Platform, tenant_id: int | None = None) -> list[Cl
         tenant = await Tenant.get(id=period.tenant_id)
         try:
             invoice = await _close(platform, tenant, period)
-            total = Money(invoice.total_minor, invoice.currency)
+            total = drafting.total_of(invoice)
             results.append(CloseResult(tenant.name, f"{period.span} closed, {total}", is_closed=True))
         except InkmeterError as error:
             stuck.add(tenant.id)
@@ -100,51 +103,90 @@ async def close_all(platform: Platform, tenant_id: int | None = None) -> list[Cl
 async def close_due_period(platform: Platform, job: Job) -> None:
     """The job that closes a period by itself some time after its end."""
     tenant = await Tenant.get(id=job.tenant_id)
-    period = await Period.get(tenant_id=job.tenant_id, id=job.dedup)
-    if period.state is PeriodState.OPEN:
+    period = await Period.get_or_none(tenant_id=job.tenant_id, id=job.dedup)  # None: the subscription ended before it
+    if period is not None and period.state is PeriodState.OPEN:
+        wait = period.ends_at + platform.terms.close_delay - platform.clock.now()
+        if wait > timedelta():
+            raise jobs.NotYet("the period is not over", wait)
         earlier = await Period.exists(tenant_id=tenant.id, state=PeriodState.OPEN, starts_at__lt=period.starts_at)
         if earlier:
             raise jobs.NotYet("an earlier period is still open")
         try:
             await _close(platform, tenant, period)
-        except Conflict as wait:
-            raise jobs.NotYet(wait.message, timedelta(minutes=5)) from wait
+        except Conflict as wait_for:
+            raise jobs.NotYet(wait_for.message, timedelta(minutes=5)) from wait_for
     async with jobs.completing(job):
         pass
 
 
-async def _earliest_open(platform: Platform, subscription: Subscription) -> Period:
-    await subscriptions.current_period(platform, subscription)
-    found = await Period.filter(tenant_id=subscription.tenant_id, state=PeriodState.OPEN).order_by("starts_at").first()
-    if found is None:
-        raise Conflict("every period is closed", path=("tenantId",))
-    return found
-
-
 async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
     now = platform.clock.now()
-    subscription = await Subscription.get(tenant_id=tenant.id, id=period.subscription_id)
-    terms, seats = await phases.in_force(platform, subscription, period.starts_at)
     async with transaction():
+        # In the order in which usage takes them. One that gets its first late event from now on waits for the next.
+        touched = await periods_with_late_events(tenant.id, period.starts_at)
+        for earlier in touched:
+            await enter_period(tenant.id, earlier.starts_at)
         gate = await enter_period(tenant.id, period.starts_at, strength="UPDATE")
         if gate is None or gate.state is PeriodState.CLOSED:
-            return await Invoice.get(tenant_id=tenant.id, period_id=period.id)
-        # The next period is opened first: usage goes on while this one is being closed.
-        await subscriptions.enter_period(platform, subscription, period.ends_at)
-        await _require_settled(tenant.id, period)
-        units = await _agreed_units(tenant.id, period)
-        lines = [
-            _NewLine(LineKind.USAGE, period.id, entry.meter, entry.model, entry.price_id, entry.line)
-            for entry in rating.rate_usage(terms, units, seats, period.span)
-        ]
-        lines += await _adjust_earlier_periods(terms, seats, period)
-        lines += _extra_lines(platform, tenant, terms, period, lines)
-        invoice = await _store(platform, tenant, period, terms, lines)
-        await Period.filter(tenant_id=tenant.id, id=period.id).update(state=PeriodState.CLOSED, closed_at=now)
-        await jobs.add_job(platform, tenant_id=tenant.id, topic=invoices.PUSH, dedup=str(invoice.id))
-    total = Money(invoice.total_minor, invoice.currency)
+            return await _invoice_of(period)
+        if gate.ends_at > now:
+            raise Conflict(f"the period {gate.span} is not over", path=("tenantId",))
+        subscription = await Subscription.get(tenant_id=tenant.id, id=gate.subscription_id)
+        if periods.goes_on(subscription, gate.ends_at):
+            # The next period is opened first: usage goes on while this one is being closed.
+            await periods.open_period(platform, subscription, gate.ends_at)
+        else:
+            await Subscription.filter(tenant_id=tenant.id, id=subscription.id).update(state=SubscriptionState.ENDED)
+        await _require_settled(tenant.id, gate)
+        for entered in [*touched, gate]:
+            await _require_agreement(platform, entered)
+        following = await period_at(tenant.id, gate.ends_at) if periods.goes_on(subscription, gate.ends_at) else None
+        lines = await lines_due(platform, subscription, gate, following, touched)
+        plan = await plan_of(platform, subscription, gate)
+        invoice = await drafting.store_invoice(platform, tenant, gate, InvoiceKind.PERIOD, plan, lines)
+        await Period.filter(tenant_id=tenant.id, id=gate.id).update(state=PeriodState.CLOSED, closed_at=now)
+    total = drafting.total_of(invoice)
     await platform.plugins.publish(InvoiceFinalized(str(tenant.public_id), now, str(invoice.id), total))
     return invoice
+
+
+async def _invoice_of(period: Period) -> Invoice:
+    return await Invoice.get(tenant_id=period.tenant_id, period_id=period.id, kind=InvoiceKind.PERIOD)
+
+
+async def lines_due(
+    platform: Platform,
+    subscription: Subscription,
+    period: Period,
+    following: Period | None,
+    touched: Sequence[Period],
+) -> list[NewLine]:
+    """Everything that the close of a period bills, without the plugins' lines. `following` is the period after it,
+    None if the subscription ends; `touched` are earlier ones to rate again.
+    """
+    lines = await dues.outstanding(platform, subscription, period, is_first=True)
+    for earlier in touched:
+        theirs = await Subscription.get(tenant_id=earlier.tenant_id, id=earlier.subscription_id)
+        lines += await dues.outstanding(platform, theirs, earlier, is_first=False)
+    if following is not None:
+        terms, _ = await phases.in_force(platform, subscription, following.starts_at)
+        if terms.plan.fees is FeesDue.ADVANCE:
+            lines += await dues.fees_ahead(platform, subscription, following)
+    # The last invoice takes what was bought since its period, too: there is none after it.
+    until = period.ends_at if following is not None else None
+    lines += [_charge_line(period, charge) for charge in await lock_open_charges(period.tenant_id, until)]
+    return lines
+
+
+def _charge_line(period: Period, charge: Charge) -> NewLine:
+    line = single(charge.label, Money(charge.amount_minor, charge.currency))
+    return NewLine(LineKind.CHARGE, period, line, charge.meter, charge_id=charge.id)
+
+
+async def plan_of(platform: Platform, subscription: Subscription, period: Period) -> Plan:
+    """The plan in force at the end of a period."""
+    terms, _ = await phases.in_force(platform, subscription, period.ends_at - timedelta(microseconds=1))
+    return terms.plan
 
 
 async def _require_settled(tenant_id: int, period: Period) -> None:
@@ -158,95 +200,18 @@ async def _require_settled(tenant_id: int, period: Period) -> None:
         )
 
 
-async def _agreed_units(tenant_id: int, period: Period) -> dict[str, int]:
-    sums = await sum_events(tenant_id, period.span)
-    counters = {m: c.used for m, c in (await read_counters(tenant_id, period.starts_at)).items() if c.used}
-    if {meter: total for meter, total in sums.items() if total} != counters:
-        raise LedgerBroken(f"period {period.id}: events sum to {sums}, counters say {counters}")
-    return sums
+async def _require_agreement(platform: Platform, period: Period) -> None:
+    """Compare counters and events, of the meters whose counter is the sum of their own events' quantities."""
+    sums = await sum_events(period.tenant_id, period.span)
+    counters = await read_counters(period.tenant_id, period.starts_at)
+    book = await meters.find_meters(platform, *sums, *counters)
+    plain = [code for code in {*sums, *counters} if code in book and _is_plain(book[code])]
+    counted = {code: counters[code].used for code in plain if code in counters and counters[code].used}
+    summed = {code: sums[code] for code in plain if sums.get(code)}
+    if counted != summed:
+        raise LedgerBroken(f"period {period.id}: events sum to {summed}, counters say {counted}")
 
 
-async def _adjust_earlier_periods(terms: PlanTerms, seats: int, period: Period) -> list[_NewLine]:
-    """What late usage changes in periods that are closed: rated again as known now, less what was billed."""
-    lines: list[_NewLine] = []
-    closed = await Period.filter(
-        tenant_id=period.tenant_id, subscription_id=period.subscription_id, state=PeriodState.CLOSED
-    ).order_by("starts_at")
-    for earlier in closed:
-        is_touched = await UsageEvent.exists(
-            tenant_id=period.tenant_id,
-            is_late=True,
-            occurred_at__gte=earlier.starts_at,
-            occurred_at__lt=earlier.ends_at,
-        )
-        if not is_touched:
-            continue
-        units = await sum_events(period.tenant_id, earlier.span)
-        for entry, model in terms.prices:
-            now_rated = rating.rate_meter(
-                model, terms.meters[entry.meter], units, seats, earlier.span, terms.plan.currency
-            )
-            billed = await LineItem.filter(tenant_id=period.tenant_id, service_period_id=earlier.id, price_id=entry.id)
-            difference = sum(line.total.minor for line in now_rated) - sum(item.amount_minor for item in billed)
-            if difference:
-                amount = Money(difference, terms.plan.currency)
-                label = f"Adjustment of {earlier.starts_at:%Y-%m-%d} to {earlier.ends_at:%Y-%m-%d}: late {entry.meter}"
-                line = RatedLine(label, Decimal(1), amount.amount, amount)
-                lines.append(_NewLine(LineKind.ADJUSTMENT, earlier.id, entry.meter, entry.model, entry.id, line))
-    return lines
-
-
-def _extra_lines(
-    platform: Platform, tenant: Tenant, terms: PlanTerms, period: Period, lines: list[_NewLine]
-) -> list[_NewLine]:
-    draft = InvoiceDraft(
-        tenant_id=str(tenant.public_id),
-        tenant_name=tenant.name,
-        plan_code=terms.plan.code,
-        period=period.span,
-        currency=terms.plan.currency,
-        lines=tuple(DraftLine(entry.meter, entry.model, entry.line) for entry in lines),
-    )
-    return [
-        _NewLine(LineKind.EXTRA, period.id, extra.meter, extra.model, None, extra.line)
-        for extra in platform.plugins.extra_lines(draft)
-    ]
-
-
-async def _store(
-    platform: Platform, tenant: Tenant, period: Period, terms: PlanTerms, lines: list[_NewLine]
-) -> Invoice:
-    upstream_units = await sum_upstream_units(tenant.id, period.span)
-    invite_cost = platform.terms.invite_cost
-    upstream_cost = to_money(invite_cost.amount * upstream_units, invite_cost.currency)
-    invoice = Invoice(
-        tenant_id=tenant.id,
-        subscription_id=period.subscription_id,
-        period_id=period.id,
-        currency=terms.plan.currency,
-        total_minor=Money.sum((entry.line.total for entry in lines), terms.plan.currency).minor,
-        upstream_units=upstream_units,
-        upstream_cost_minor=upstream_cost.minor,
-        upstream_cost_currency=upstream_cost.currency,
-        state=InvoiceState.FINALIZED,
-        finalized_at=platform.clock.now(),
-    )
-    await insert_new(invoice)
-    for position, entry in enumerate(lines):
-        await insert_new(
-            LineItem(
-                tenant_id=tenant.id,
-                invoice_id=invoice.id,
-                position=position,
-                kind=entry.kind,
-                service_period_id=entry.service_period_id,
-                meter=entry.meter,
-                model=entry.model,
-                price_id=entry.price_id,
-                label=entry.line.label,
-                quantity=entry.line.quantity,
-                unit_price=entry.line.unit_price,
-                amount_minor=entry.line.total.minor,
-            )
-        )
-    return invoice
+def _is_plain(meter: Meter) -> bool:
+    is_own = meter.source in (None, meter.code) and meter.property is None and not meter.filters
+    return meter.aggregation is Aggregation.SUM and is_own

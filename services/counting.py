@@ -1,15 +1,13 @@
 """Counting inside a batch: what an event adds to every meter that it feeds, and takes away when it is reversed."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from inkmeter.usage import Aggregation, Meter
 from services import alerting, crediting
 from services.batch import Batch
+from services.commands import NO_PROPERTIES
 from services.measures import ADDED_UP, added, value_of
 from storage.ledger import Account, Gate
-
-NO_PROPERTIES: Final[Mapping[str, str]] = {}
 
 
 def count(
@@ -57,11 +55,14 @@ def change(
     *,
     used: int = 0,
     reserved: int = 0,
+    promised: int = 0,
 ) -> None:
-    """Change a counter, and what follows from it: credits, alerts. Credits count that had not expired at `moment`."""
+    """Change a counter, and what follows from it: credits, alerts. Credits count that had not expired at `moment`, and
+    of those so many were promised to what is used now.
+    """
     before = tuple(batch.sums(account.tenant_id, gate.starts_at, meter))
     batch.add(account.tenant_id, gate.starts_at, meter, used=used, reserved=reserved)
-    crediting.follow(batch, account, gate, meter, before, moment, event_id)
+    crediting.follow(batch, account, gate, meter, before, moment, event_id, promised)
     if used > 0:
         alerting.quota_used(batch, account, gate, batch.terms_of(account, gate), meter, before[0])
 

@@ -41,10 +41,18 @@ def _is_expired(grant: StoredGrant, moment: int) -> bool:
 
 
 def follow(
-    batch: Batch, account: Account, gate: Gate, meter: str, before: tuple[int, ...], moment: int, event_id: str | None
+    batch: Batch,
+    account: Account,
+    gate: Gate,
+    meter: str,
+    before: tuple[int, ...],
+    moment: int,
+    event_id: str | None,
+    promised: int,
 ) -> None:
     """Let credits follow a counter that has changed from `before`: consumed or returned for what is used, pledged for
-    what is reserved. Grants count that had not expired at `moment`.
+    what is reserved. Grants count that had not expired at `moment`; `promised` credits were pledged to the operation
+    that has ended.
     """
     tenant_id = account.tenant_id
     grants = batch.grants(tenant_id, meter)
@@ -56,19 +64,19 @@ def follow(
     included = included_units(terms, meter, batch.seats(account, gate))
     used, reserved, credited, pledged = batch.sums(tenant_id, gate.starts_at, meter)
     others = batch.pledged(tenant_id, meter) - pledged
+    target = needed_credits(included, used, used + reserved)
     if used > before[USED]:
         needed = needed_credits(included, before[USED], used)
-        # An operation that ends consumes what was pledged to it; anything else must leave the pledges alone.
-        kept = max(pledged - needed, 0) if reserved < before[RESERVED] else pledged
-        _consume(
-            batch, account, gate, meter, min(needed, _usable(grants, moment) - others - kept), moment, str(event_id)
-        )
+        # What was promised to operations that have not ended is left alone, as far as they still need it.
+        kept = min(max(pledged - promised, 0), target) if reserved < before[RESERVED] else pledged
+        units = min(needed, _usable(grants, moment) - others - kept)
+        _consume(batch, account, gate, meter, units, moment, str(event_id))
     elif used < before[USED]:
         spare = credited - needed_credits(included, 0, used)
         _give_back(batch, tenant_id, gate, meter, min(before[USED] - used, spare), event_id)
-    target = needed_credits(included, used, used + reserved)
     # What was pledged stays pledged though its grant has expired meanwhile.
-    pledge = min(target, max(pledged, _usable(grants, moment) - others))
+    free = max(pledged, _usable(grants, moment) - others)
+    pledge = max(min(target, free, sum(grant.remaining for grant in grants) - others), 0)
     batch.add(tenant_id, gate.starts_at, meter, pledged=pledge - pledged)
 
 

@@ -223,6 +223,8 @@ async def _take(
             done = await _taken_before(grant, note, wanted)
             if done is None:
                 raise
+    if not done:  # all that was free, and another call with this key may have taken just that
+        done = await _taken_before(grant, note, wanted) or 0
     return Taken(await find_grant(tenant_id, grant_id), done)
 
 

@@ -1,12 +1,11 @@
 """Facts inside a batch: recorded once per key, and taken back by events that reverse them."""
 
-from collections import Counter
 from collections.abc import Mapping
 from uuid import UUID
 
 from inkmeter.errors import Conflict, NotFound, Refused
 from services.batch import Batch
-from services.commands import Correct, Correction, Fact, Record, keys_of
+from services.commands import NO_PROPERTIES, Correct, Correction, Fact, Record, keys_of
 from services.counting import count
 from storage.fields import to_micros
 from storage.ids import new_ids
@@ -19,61 +18,88 @@ def record(batch: Batch, command: Record) -> list[bool | Refused]:
     moments = [to_micros(fact.occurred_at) for fact in command.facts]
     gates = {moment: _gate(batch, account, moment) for moment in set(moments)}
     batch.require_meters()
+    recorder = _Recorder(batch, command, account)
     for gate in gates.values():
         if isinstance(gate, Gate):
             batch.terms_of(account, gate)
-    sums: Counter[tuple[int, str]] = Counter()
     answers = [
-        _record(batch, command, account, fact, moment, gates[moment], event_id, sums)
+        recorder.record(fact, moment, gates[moment], event_id)
         for fact, moment, event_id in zip(command.facts, moments, new_ids(len(moments)), strict=True)
     ]
-    by_start = {gate.starts_at: gate for gate in gates.values() if isinstance(gate, Gate)}
-    for (starts_at, meter), quantity in sums.items():
-        count(batch, account, by_start[starts_at], meter, quantity, {}, None)
+    recorder.count_plain()
     return answers
 
 
-def _record(
-    batch: Batch,
-    command: Record,
-    account: Account,
+class _Recorder:
+    """Records the facts of one command. There may be thousands: what most of them need is done once for all."""
+
+    def __init__(self, batch: Batch, command: Record, account: Account) -> None:
+        self.batch, self.command, self.account = batch, command, account
+        self.document_id = str(command.document_id) if command.document_id else None
+        self.gates: dict[int, Gate] = {}
+        self.plain: dict[tuple[int, str], int] = {}
+        """Sums by start of the period and meter, where nothing hangs on the single event."""
+        self.special: set[tuple[int, str]] = set()
+
+    def record(self, fact: Fact, moment: int, gate: Gate | Refused, event_id: str) -> bool | Refused:
+        batch, command = self.batch, self.command
+        key = (command.tenant_id, fact.idempotency_key)
+        if (first := batch.known.events.get(key)) is not None:
+            return _again(first.meter, first.quantity, first.occurred_at, first.properties, fact, moment)
+        if (seen := batch.seen.get(key)) is not None:
+            return _again(seen.meter, seen.quantity, to_micros(seen.occurred_at), seen.properties, fact, moment)
+        if isinstance(gate, Refused):
+            return gate
+        batch.seen[key] = fact
+        properties = fact.properties
+        batch.writes.events.append(
+            (
+                command.tenant_id,
+                event_id,
+                fact.idempotency_key,
+                fact.meter,
+                fact.quantity,
+                moment,
+                batch.now,
+                gate.is_closed,
+                command.source,
+                self.document_id,
+                0,
+                batch.text(properties) if properties else None,
+                None,
+                None,
+            )
+        )
+        counter = (gate.starts_at, fact.meter)
+        if counter in self.plain:
+            self.plain[counter] += fact.quantity
+        elif counter not in self.special and self._is_plain(gate, fact.meter):
+            self.gates[gate.starts_at] = gate
+            self.plain[counter] = fact.quantity
+        else:  # each unit that a credit pays for is linked to its event
+            self.special.add(counter)
+            count(batch, self.account, gate, fact.meter, fact.quantity, properties, event_id)
+        return True
+
+    def _is_plain(self, gate: Gate, meter: str) -> bool:
+        return self.batch.meters.is_plain(meter) and not self.batch.is_credited(self.account, gate, meter)
+
+    def count_plain(self) -> None:
+        for (starts_at, meter), quantity in self.plain.items():
+            count(self.batch, self.account, self.gates[starts_at], meter, quantity, NO_PROPERTIES, None)
+
+
+def _again(
+    meter: str,
+    quantity: int,
+    occurred_at: int,
+    properties: Mapping[str, str] | None,
     fact: Fact,
     moment: int,
-    gate: Gate | Refused,
-    event_id: str,
-    sums: Counter[tuple[int, str]],
 ) -> bool | Refused:
-    key = (command.tenant_id, fact.idempotency_key)
-    first = batch.known.events.get(key)
-    if first is not None:
-        return _again(first, fact, moment)
-    if isinstance(gate, Refused):
-        return gate
-    properties = dict(fact.properties) if fact.properties else None
-    batch.known.events[key] = StoredEvent(fact.meter, fact.quantity, moment, properties)
-    batch.event(
-        command.tenant_id,
-        fact.idempotency_key,
-        fact.meter,
-        fact.quantity,
-        occurred_at=moment,
-        is_late=gate.is_closed,
-        source=command.source,
-        event_id=event_id,
-        document_id=command.document_id,
-        properties=properties,
-    )
-    if batch.meters.is_plain(fact.meter) and not batch.is_credited(account, gate, fact.meter):
-        sums[gate.starts_at, fact.meter] += fact.quantity
-    else:  # each unit that a credit pays for is linked to its event
-        count(batch, account, gate, fact.meter, fact.quantity, fact.properties, event_id)
-    return True
-
-
-def _again(first: StoredEvent, fact: Fact, moment: int) -> bool | Refused:
-    same_moment = not fact.is_moment_given or first.occurred_at == moment
-    same = (first.meter, first.quantity, first.properties or {}) == (fact.meter, fact.quantity, fact.properties)
-    if same and same_moment:
+    """The key is known: False if it stands for the same fact."""
+    is_same = (meter, quantity, dict(properties or {})) == (fact.meter, fact.quantity, dict(fact.properties))
+    if is_same and (occurred_at == moment or not fact.is_moment_given):
         return False
     return Conflict("this idempotency key was used for another event", path=("idempotencyKey",))
 

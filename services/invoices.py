@@ -1,120 +1,29 @@
-"""Invoices on their way: from our books to Stripe's draft, finalized there, and paid or not."""
+"""Invoices: what Stripe says of their payment, its drafts, and reading them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 from uuid import UUID
 
-from inkmeter.errors import InkmeterError, NotFound
+from inkmeter.errors import NotFound
 from inkmeter.events import Event, InvoicePaid, PaymentFailed
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import jobs
+from services import jobs, periods, pushing
 from services.platform import Platform
-from storage.database import insert_new, transaction
-from storage.discrepancies import Discrepancy, DiscrepancyState
+from services.pushing import CYCLE_TOLERANCE, FOLLOW_EVERY
+from storage.database import transaction
 from storage.invoices import Invoice as Invoice
+from storage.invoices import InvoiceKind as InvoiceKind
 from storage.invoices import InvoiceState as InvoiceState
 from storage.invoices import LineItem as LineItem
+from storage.invoices import LineKind as LineKind
 from storage.jobs import Job
 from storage.subscriptions import Period, Subscription
 from storage.tenants import Tenant, TenantState
 
-PUSH: Final = "invoice.push"
-FOLLOW: Final = "invoice.follow"
-FOLLOW_EVERY: Final = timedelta(days=1)
-"""How often Stripe is asked about an unpaid invoice. Its webhooks are faster; one that was lost is made up for."""
-CYCLE_TOLERANCE: Final = timedelta(days=4)
-"""How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
 UNPAID: Final = (InvoiceState.FINALIZED, InvoiceState.PUSHED)
-
-
-class BooksDiffer(InkmeterError):
-    """Stripe's total is not ours. The draft stays held and the difference is kept as a discrepancy."""
-
-    code = "BOOKS_DIFFER"
-
-
-async def push_invoice(platform: Platform, job: Job) -> None:
-    """The job: our lines go onto the draft that Stripe made for the cycle, totals are compared, Stripe finalizes.
-
-    Each line's Stripe id is stored as soon as it is known; a repeat adds only what is missing.
-    """
-    invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
-    period = await Period.get(tenant_id=job.tenant_id, id=invoice.period_id)
-    draft = await _find_draft(platform, invoice, period)
-    await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=draft.id)
-    if draft.status == "draft":
-        await platform.stripe.hold_invoice(draft.id)
-        await _add_lines(platform, job, invoice, period, draft)
-        draft = await platform.stripe.invoice(draft.id)
-    await _require_equal(platform, invoice, draft)
-    final = await platform.stripe.finalize_invoice(draft.id, key=f"invoice:{invoice.id}:finalize")
-    async with jobs.completing(job):
-        # Stripe's "paid" may have come before this line; it stands.
-        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
-            state=InvoiceState.PUSHED
-        )
-        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(
-            pushed_at=platform.clock.now(), hosted_url=final.hosted_url
-        )
-        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
-
-
-async def _find_draft(platform: Platform, invoice: Invoice, period: Period) -> StripeInvoice:
-    known = invoice.stripe_invoice_id or period.stripe_invoice_id
-    if known is not None:
-        return await platform.stripe.invoice(known)
-    subscription = await Subscription.get(tenant_id=invoice.tenant_id, id=invoice.subscription_id)
-    if subscription.stripe_subscription_id is None:
-        raise jobs.NotYet("the subscription is not at Stripe yet")
-    draft = await platform.stripe.find_draft_invoice(subscription.stripe_subscription_id, period.ends_at)
-    if draft is None:
-        raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
-    return draft
-
-
-async def _add_lines(platform: Platform, job: Job, invoice: Invoice, period: Period, draft: StripeInvoice) -> None:
-    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    for item in items:
-        if item.stripe_item_id is not None or item.amount_minor == 0:
-            continue
-        stripe_item_id = await platform.stripe.add_line(
-            key=f"line:{item.id}",
-            is_retry=job.attempts > 1,
-            invoice=draft,
-            amount=Money(item.amount_minor, invoice.currency),
-            description=f"{item.label} ({item.quantity:f} × {item.unit_price:f})",
-            period=period.span,
-            metadata={"invoice_id": str(invoice.id), "line_item_id": str(item.id)},
-        )
-        await LineItem.filter(tenant_id=item.tenant_id, id=item.id).update(stripe_item_id=stripe_item_id)
-
-
-async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
-    # `subtotal`: a tax that Stripe adds is not a difference between the books.
-    if theirs.subtotal == Money(invoice.total_minor, invoice.currency):
-        return
-    await insert_new(
-        Discrepancy(
-            tenant_id=invoice.tenant_id,
-            kind="INVOICE_TOTAL",
-            subject=str(invoice.id),
-            ours_minor=invoice.total_minor,
-            theirs_minor=theirs.subtotal.minor,
-            currency=invoice.currency,
-            evidence={
-                "stripe_invoice_id": theirs.id,
-                "stripe_lines": [[line.id, line.description, line.amount.minor] for line in theirs.lines],
-            },
-            state=DiscrepancyState.OPEN,
-            created_at=platform.clock.now(),
-        )
-    )
-    raise BooksDiffer(
-        f"invoice {invoice.id}: ours is {Money(invoice.total_minor, invoice.currency)}, Stripe's {theirs.subtotal}"
-    )
 
 
 async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Event] | None:
@@ -199,30 +108,75 @@ async def list_invoices(tenant_id: int, after: UUID | None, limit: int) -> Seque
 
 @dataclass(frozen=True, slots=True)
 class InvoiceDetails:
-    """An invoice with its period and its lines."""
+    """An invoice with its lines, and the periods that it and they are for, by id."""
 
     invoice: Invoice
-    period: Period
     lines: Sequence[LineItem]
+    periods: Mapping[UUID, Period]
+
+    @property
+    def period(self) -> Period:
+        return self.periods[self.invoice.period_id]
 
 
 async def load_details(tenant_id: int, found: Sequence[Invoice]) -> list[InvoiceDetails]:
     """The periods and lines of a tenant's invoices, in two queries however many there are."""
-    periods = {p.id: p for p in await Period.filter(tenant_id=tenant_id, id__in=[i.period_id for i in found])}
     items = await LineItem.filter(tenant_id=tenant_id, invoice_id__in=[i.id for i in found]).order_by("position")
+    wanted = {*(invoice.period_id for invoice in found), *(item.service_period_id for item in items)}
+    served = {period.id: period for period in await Period.filter(tenant_id=tenant_id, id__in=wanted)}
     return [
-        InvoiceDetails(invoice, periods[invoice.period_id], [i for i in items if i.invoice_id == invoice.id])
-        for invoice in found
+        InvoiceDetails(invoice, [item for item in items if item.invoice_id == invoice.id], served) for invoice in found
     ]
 
 
-async def is_cycle_of_ours(theirs: StripeInvoice) -> bool:
-    """Whether it bills a cycle of a subscription that we made."""
-    return (
-        theirs.subscription_id is not None
-        and theirs.billing_reason == "subscription_cycle"
-        and await Subscription.exists(stripe_subscription_id=theirs.subscription_id)
+@dataclass(frozen=True, slots=True)
+class BilledAmount:
+    """What some lines came to."""
+
+    quantity: Decimal
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What an ADJUSTMENT corrects, and why."""
+
+    adjusts: LineKind
+    billed: BilledAmount
+    now: BilledAmount
+    late_events: int
+    corrections: int
+    reason: str
+
+
+def read_adjustment(item: LineItem, currency: str) -> Adjustment | None:
+    """The explanation of an ADJUSTMENT; None for every other line."""
+    explained: Any = item.explanation
+    if item.kind is not LineKind.ADJUSTMENT or explained is None or item.adjusts is None:
+        return None
+
+    def amount(side: str) -> BilledAmount:
+        return BilledAmount(Decimal(explained[side]["quantity"]), Money(explained[side]["amount_minor"], currency))
+
+    return Adjustment(
+        LineKind(item.adjusts),
+        amount("billed"),
+        amount("now"),
+        explained["late_events"],
+        explained["corrections"],
+        explained["reason"],
     )
+
+
+async def is_cycle_of_ours(theirs: StripeInvoice) -> bool:
+    """Whether it bills a cycle of a subscription that we made: not one that Stripe counts within a long trial."""
+    if theirs.subscription_id is None or theirs.billing_reason != "subscription_cycle":
+        return False
+    subscription = await Subscription.get_or_none(stripe_subscription_id=theirs.subscription_id)
+    if subscription is None:
+        return False
+    first = await Period.filter(tenant_id=subscription.tenant_id, subscription_id=subscription.id).order_by("starts_at")
+    return bool(first) and theirs.period[1] > first[0].ends_at - CYCLE_TOLERANCE
 
 
 async def attach_draft(platform: Platform, theirs: StripeInvoice) -> str | None:
@@ -240,13 +194,15 @@ async def attach_draft(platform: Platform, theirs: StripeInvoice) -> str | None:
         ends_at__gte=end - CYCLE_TOLERANCE,
         ends_at__lte=end + CYCLE_TOLERANCE,
     )
-    period = min(near, key=lambda p: abs(p.ends_at - end), default=None)
+    # A period that was cut short may end near a cycle, but no cycle of Stripe's ends with it.
+    whole = [period for period in near if periods.is_whole(subscription, period)]
+    period = min(whole, key=lambda p: abs(p.ends_at - end), default=None)
     if period is None:
         return f"no billing period of ours ends at {end.isoformat()}"
     await Period.filter(tenant_id=period.tenant_id, id=period.id, stripe_invoice_id=None).update(
         stripe_invoice_id=theirs.id
     )
-    invoice = await Invoice.get_or_none(tenant_id=period.tenant_id, period_id=period.id)
+    invoice = await Invoice.get_or_none(tenant_id=period.tenant_id, period_id=period.id, kind=InvoiceKind.PERIOD)
     if invoice is not None:
-        await jobs.wake(platform, invoice.tenant_id, PUSH, str(invoice.id))
+        await jobs.wake(platform, invoice.tenant_id, pushing.PUSH, str(invoice.id))
     return None

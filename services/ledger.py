@@ -204,8 +204,9 @@ class _Planner:
             for code, amount in deltas(batch, command.tenant_id, gate, meter, command.used[meter]):
                 used[code] = (used.get(code, (0, None))[0] + amount, event)
         for meter, (amount, event_id) in used.items():
-            held = reserved.get(meter, 0)
-            change(batch, account, gate, meter, event_id, operation.created_at, used=amount, reserved=-held)
+            held, promised = reserved.get(meter, 0), operation.decision.get("credits", {}).get(meter, 0)
+            moment = operation.created_at
+            change(batch, account, gate, meter, event_id, moment, used=amount, reserved=-held, promised=promised)
         self._end(operation, "SUCCEEDED", command.now, None)
         self._keep_document(command, operation)
         return account.public_id

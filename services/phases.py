@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
 
-from inkmeter.periods import BillingPeriod
+from inkmeter.periods import BillingPeriod, Proration
 from services import plans
 from services.platform import Platform
+from services.proration import Stage
 from services.terms import PlanTerms
-from storage.subscriptions import Phase, Subscription, phases_of
+from storage.subscriptions import Phase, Subscription
+from storage.subscriptions import phases_of as phases_of
 
 
 def phase_at(phases: Sequence[Phase], moment: datetime) -> Phase:
@@ -23,7 +27,38 @@ def peak_seats(phases: Sequence[Phase], period: BillingPeriod, until: datetime) 
     return max([int(phase_at(phases, period.start).seats), *seats])
 
 
+def effective(phases: Sequence[Phase]) -> list[Phase]:
+    """The phases that change something; a change that was replaced or withdrawn stands there without effect."""
+    shown = [
+        phase for before, phase in pairwise(phases) if (phase.plan_id, phase.seats) != (before.plan_id, before.seats)
+    ]
+    return [phases[0], *shown]
+
+
 async def in_force(platform: Platform, subscription: Subscription, moment: datetime) -> tuple[PlanTerms, int]:
     """The plan and the seats of a subscription at a moment."""
     phase = phase_at(await phases_of(subscription.tenant_id, subscription.id), moment)
-    return await plans.load_terms(platform, phase.plan_id), phase.seats
+    return await load_terms(platform, phase.plan_id), phase.seats
+
+
+async def stages_of(platform: Platform, subscription: Subscription) -> tuple[Stage, ...]:
+    """The phases of a subscription as billing takes them."""
+    return tuple(
+        [
+            Stage(
+                phase.starts_at,
+                await load_terms(platform, phase.plan_id),
+                phase.seats,
+                Proration(phase.proration) if phase.proration else None,
+            )
+            for phase in await phases_of(subscription.tenant_id, subscription.id)
+        ]
+    )
+
+
+async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
+    """A plan's terms; they never change, so they are read once."""
+    known = platform.metering.terms
+    if plan_id not in known:
+        known[plan_id] = await plans.load_terms(platform, plan_id)
+    return known[plan_id]

@@ -1,111 +1,164 @@
-"""Subscriptions: a tenant on a plan, its billing periods, and their mirror in Stripe."""
+"""Subscriptions: a tenant on a plan, from its first day on; what may change later is in changes.py."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import Conflict, SubscriptionInactive
-from inkmeter.periods import Anchor, load_zone
-from services import jobs, plans
+from inkmeter.events import InvoiceFinalized
+from inkmeter.periods import Anchor, BillingPeriod, Proration, load_zone, local_midnight
+from services import drafting, dues, jobs, mirroring, periods, phases
+from services.periods import current_period as current_period
+from services.periods import ensure_period as ensure_period
 from services.platform import Platform
 from services.problems import Problems
 from services.rating import SEATS
 from services.terms import PlanTerms
 from storage.database import insert_new, transaction
-from storage.jobs import Job
-from storage.plans import LimitPolicy, Plan
+from storage.invoices import Invoice, InvoiceKind
+from storage.plans import FeesDue, LimitPolicy, Plan
+from storage.subscriptions import Covered as Covered
 from storage.subscriptions import Period as Period
 from storage.subscriptions import PeriodState as PeriodState
-from storage.subscriptions import Phase, PhaseReason, phases_of
+from storage.subscriptions import Phase as Phase
+from storage.subscriptions import PhaseReason, covered_spans, phases_of
 from storage.subscriptions import Subscription as Subscription
 from storage.subscriptions import SubscriptionState as SubscriptionState
-from storage.subscriptions import enter_period as enter_stored_period
 from storage.tenants import Tenant, TenantState
 
-MIRROR: Final = "subscription.mirror"
-CLOSE: Final = "period.close"
 MAX_SEATS: Final = 1_000_000
+MAX_TRIAL_DAYS: Final = 730
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeTenant:
-    """Put a tenant on a plan from today, or from `anchor_on`, a day in `zone` that is not in the future."""
+    """Put a tenant on a plan from today, or from `anchor_on`, a day in `zone` that is not in the future.
+
+    After a trial the anchor is the day on which it ends. `proration` is how the first cycle is charged if it is
+    not begun on its first day.
+    """
 
     tenant: Tenant
     plan_id: UUID
     seats: int = 1
     zone: str = "UTC"
     anchor_on: date | None = None
+    trial_days: int = 0
+    proration: Proration = Proration.SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The first local day, the trial's end if there is a trial, and the anchor."""
+
+    on: date
+    anchor: Anchor
+    trial_ends_at: datetime | None
 
 
 async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subscription:
     """Subscribe; the first billing period contains the present. Repeating it answers the same subscription.
 
-    Raises InvalidInput, NotFound for the plan, and Conflict if the tenant is not ready or runs on another plan.
+    Raises InvalidInput, NotFound for the plan, and Conflict if the tenant is not ready or runs on other terms.
     """
-    terms = await plans.load_terms(platform, command.plan_id)
+    terms = await phases.load_terms(platform, command.plan_id)
     now = platform.clock.now()
-    anchor = _anchor(command, terms, now)
+    start = _start(command, terms, now)
     _check_tenant(command.tenant, terms.plan)
     subscription = Subscription(
         tenant_id=command.tenant.id,
         interval=terms.plan.interval,
-        anchor_on=anchor.on.isoformat(),
+        anchor_on=start.anchor.on.isoformat(),
         zone=command.zone,
         state=SubscriptionState.ACTIVE,
         started_at=now,
+        trial_ends_at=start.trial_ends_at,
     )
+    opening = None
     async with transaction():
+        # One that has ended need not wait for its last close.
+        await Subscription.filter(
+            tenant_id=command.tenant.id, state=SubscriptionState.ACTIVE, ended_at__lte=now
+        ).update(state=SubscriptionState.ENDED)
         if await insert_new(subscription):
-            await insert_new(
-                Phase(
-                    tenant_id=command.tenant.id,
-                    subscription_id=subscription.id,
-                    starts_at=now,
-                    plan_id=terms.plan.id,
-                    seats=command.seats,
-                    reason=PhaseReason.START,
-                    created_at=now,
-                )
-            )
-            await _open_period(platform, subscription, now)
-            await jobs.add_job(
-                platform,
-                tenant_id=command.tenant.id,
-                topic=MIRROR,
-                dedup=str(subscription.id),
-                run_in=jobs.FIRST_TRY_IS_OURS,
-                # Decided once: a repeat must say the same to Stripe under the same idempotency key.
-                payload={"cycle_anchor_at": anchor.period_at(now).end.isoformat()},
-            )
+            opening = await _begin(platform, command, subscription, terms, start)
+    if opening is not None:
+        total = drafting.total_of(opening)
+        await platform.plugins.publish(InvoiceFinalized(str(command.tenant.public_id), now, str(opening.id), total))
     running = await running_subscription(command.tenant.id)
     if running is None or not await _is_same(running, command):
-        raise Conflict("the tenant has a running subscription with other terms", path=("tenantId",))
+        raise Conflict(
+            "the tenant has a running subscription with other terms; change it with changePlan or changeSeats",
+            path=("tenantId",),
+        )
     if running.stripe_subscription_id is None:
-        await jobs.run_now(platform, command.tenant.id, MIRROR, str(running.id), mirror_subscription)
+        await jobs.run_now(
+            platform, command.tenant.id, mirroring.MIRROR, str(running.id), mirroring.mirror_subscription
+        )
         running = await Subscription.get(tenant_id=command.tenant.id, id=running.id)
     return running
 
 
+async def _begin(
+    platform: Platform, command: SubscribeTenant, subscription: Subscription, terms: PlanTerms, start: _Start
+) -> Invoice | None:
+    """The first phase and period, the mirror, and the opening invoice where fees are due in advance."""
+    now, tenant = subscription.started_at, command.tenant
+    # A day counts from its start, but not before an earlier subscription's end.
+    ends = [span.end for span in await covered_spans(tenant.id) if span.end is not None]
+    begins = max([local_midnight(start.on, command.zone), *ends])
+    phase = Phase(
+        tenant_id=tenant.id,
+        subscription_id=subscription.id,
+        starts_at=begins,
+        plan_id=terms.plan.id,
+        seats=command.seats,
+        reason=PhaseReason.START,
+        proration=command.proration,
+        created_at=now,
+    )
+    await insert_new(phase)
+    if start.trial_ends_at is not None:
+        span = BillingPeriod(begins, start.trial_ends_at)
+    else:
+        cycle = start.anchor.period_at(now)
+        span = BillingPeriod(max([cycle.start, *ends]), cycle.end)
+    is_trial = start.trial_ends_at is not None
+    period = await periods.store_period(platform, subscription, span, is_trial=is_trial)
+    await jobs.add_job(
+        platform,
+        tenant_id=tenant.id,
+        topic=mirroring.MIRROR,
+        dedup=str(subscription.id),
+        run_in=jobs.FIRST_TRY_IS_OURS,
+        # Decided once: a repeat must say the same to Stripe under the same idempotency key.
+        payload={"cycle_anchor_at": start.anchor.period_at(now).end.isoformat()},
+    )
+    if is_trial or terms.plan.fees is not FeesDue.ADVANCE:
+        return None
+    lines = await dues.fees_ahead(platform, subscription, period)
+    return await drafting.store_invoice(platform, tenant, period, InvoiceKind.OPENING, terms.plan, lines)
+
+
 async def _is_same(running: Subscription, command: SubscribeTenant) -> bool:
-    """Whether the subscription has these terms; without an anchor any will do, as "today" was another day then."""
-    anchor_on = command.anchor_on or running.anchor_day
+    """Whether the subscription began with these terms; without an anchor any will do, as "today" was another day."""
     first = (await phases_of(running.tenant_id, running.id))[0]
-    return (first.plan_id, first.seats, running.zone, running.anchor_day) == (
+    begun_on = first.starts_at.astimezone(load_zone(running.zone)).date()
+    trial_days = (running.anchor_day - begun_on).days if running.trial_ends_at is not None else 0
+    return (first.plan_id, first.seats, first.proration, running.zone, running.anchor_day, trial_days) == (
         command.plan_id,
         command.seats,
+        command.proration,
         command.zone,
-        anchor_on,
+        command.anchor_on or running.anchor_day,
+        command.trial_days,
     )
 
 
-def _anchor(command: SubscribeTenant, terms: PlanTerms, now: datetime) -> Anchor:
+def _start(command: SubscribeTenant, terms: PlanTerms, now: datetime) -> _Start:
     problems = Problems()
-    quota = terms.quotas.get(SEATS)
-    if quota is not None and quota.policy is LimitPolicy.HARD:
-        problems.check(command.seats <= quota.units, f"the plan allows {quota.units}", "seats")
-    problems.check(0 <= command.seats <= MAX_SEATS, f"0 to {MAX_SEATS} seats", "seats")
+    check_seats(problems, terms, command.seats)
     try:
         today = now.astimezone(load_zone(command.zone)).date()
     except ValueError as error:
@@ -113,8 +166,22 @@ def _anchor(command: SubscribeTenant, terms: PlanTerms, now: datetime) -> Anchor
         today = now.date()
     anchor_on = command.anchor_on or today
     problems.check(anchor_on <= today and anchor_on.year >= 2000, "is a day from 2000 to today", "anchorOn")
+    problems.check(0 <= command.trial_days <= MAX_TRIAL_DAYS, f"0 to {MAX_TRIAL_DAYS} days", "trialDays")
+    if command.trial_days and command.anchor_on is not None:
+        problems.add("goes without a trial: after one, periods are counted from the day on which it ends", "anchorOn")
     problems.refuse()
-    return Anchor(anchor_on, command.zone, terms.plan.interval)
+    if not command.trial_days:
+        return _Start(today, Anchor(anchor_on, command.zone, terms.plan.interval), None)
+    trial_end = today + timedelta(days=command.trial_days)
+    return _Start(today, Anchor(trial_end, command.zone, terms.plan.interval), local_midnight(trial_end, command.zone))
+
+
+def check_seats(problems: Problems, terms: PlanTerms, seats: int) -> None:
+    """A number that there is, and that the plan allows."""
+    quota = terms.quotas.get(SEATS)
+    if quota is not None and quota.policy is LimitPolicy.HARD:
+        problems.check(seats <= quota.units, f"the plan allows {quota.units}", "seats")
+    problems.check(0 <= seats <= MAX_SEATS, f"0 to {MAX_SEATS} seats", "seats")
 
 
 def _check_tenant(tenant: Tenant, plan: Plan) -> None:
@@ -124,49 +191,8 @@ def _check_tenant(tenant: Tenant, plan: Plan) -> None:
         raise Conflict(f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}", path=("planId",))
 
 
-async def mirror_subscription(platform: Platform, job: Job) -> None:
-    """The job: make the plan's product and price and the subscription at Stripe, each once."""
-    subscription = await Subscription.get(tenant_id=job.tenant_id, id=job.dedup)
-    tenant = await Tenant.get(id=job.tenant_id)
-    plan = await Plan.get(id=(await phases_of(subscription.tenant_id, subscription.id))[0].plan_id)
-    is_retry = job.attempts > 1
-    if plan.stripe_price_id is None:
-        product_id = await platform.stripe.ensure_product(
-            key=f"plan:{plan.code}:product", is_retry=True, name=plan.name, metadata={"plan_code": plan.code}
-        )
-        price_id = await platform.stripe.ensure_base_price(
-            key=f"plan:{plan.id}:base",
-            product_id=product_id,
-            currency=plan.currency,
-            interval=plan.interval.lower(),
-            lookup_key=f"inkmeter:{plan.id}:base",
-        )
-        await Plan.filter(id=plan.id).update(stripe_product_id=product_id, stripe_price_id=price_id)
-        plan.stripe_price_id = price_id
-    assert tenant.stripe_customer_id is not None  # noqa: S101 - only provisioned tenants are subscribed
-    mirrored = await platform.stripe.ensure_subscription(
-        key=f"subscription:{subscription.id}",
-        is_retry=is_retry,
-        customer_id=tenant.stripe_customer_id,
-        price_id=plan.stripe_price_id,
-        cycle_anchor_at=_cycle_anchor(platform, job, subscription.anchor),
-        metadata={"tenant_id": str(tenant.public_id), "subscription_id": str(subscription.id)},
-    )
-    async with jobs.completing(job):
-        await Subscription.filter(tenant_id=job.tenant_id, id=subscription.id).update(
-            stripe_subscription_id=mirrored.id
-        )
-
-
-def _cycle_anchor(platform: Platform, job: Job, anchor: Anchor) -> datetime:
-    """When Stripe's first full cycle starts: as decided at first, unless that has passed meanwhile."""
-    decided = datetime.fromisoformat(job.payload["cycle_anchor_at"])
-    now = platform.clock.now()
-    return decided if decided > now else anchor.period_at(now).end
-
-
 async def running_subscription(tenant_id: int) -> Subscription | None:
-    """The tenant's subscription that is ACTIVE, if there is one."""
+    """The tenant's subscription that is ACTIVE, if there is one; it may have ended and wait for its last close."""
     return await Subscription.get_or_none(tenant_id=tenant_id, state=SubscriptionState.ACTIVE)
 
 
@@ -178,58 +204,13 @@ async def require_subscription(tenant_id: int) -> Subscription:
     return found
 
 
-async def enter_period(platform: Platform, subscription: Subscription, moment: datetime) -> Period:
-    """The tenant's billing period at that moment, made if it is missing, and kept from closing until the
-    transaction ends. Raises SubscriptionInactive for a moment before the first period.
-    """
-    found = await enter_stored_period(subscription.tenant_id, moment)
+async def latest_subscription(tenant_id: int) -> Subscription:
+    """The running subscription, or the one that ended last. Raises SubscriptionInactive if there never was one."""
+    running = await running_subscription(tenant_id)
+    found = running or await Subscription.filter(tenant_id=tenant_id).order_by("-started_at", "-id").first()
     if found is None:
-        if moment < subscription.anchor.period_at(subscription.started_at).start:
-            raise SubscriptionInactive(f"there was no subscription at {moment.isoformat()}")
-        await _open_period(platform, subscription, moment)
-        found = await enter_stored_period(subscription.tenant_id, moment)
-    assert found is not None  # noqa: S101 - made above
+        raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
     return found
-
-
-async def _open_period(platform: Platform, subscription: Subscription, moment: datetime) -> None:
-    span = subscription.anchor.period_at(moment)
-    period = Period(
-        tenant_id=subscription.tenant_id,
-        subscription_id=subscription.id,
-        starts_at=span.start,
-        ends_at=span.end,
-        state=PeriodState.OPEN,
-    )
-    if await insert_new(period, ["tenant_id", "starts_at"]):
-        delay = span.end - platform.clock.now() + platform.terms.close_delay
-        await jobs.add_job(platform, tenant_id=subscription.tenant_id, topic=CLOSE, dedup=str(period.id), run_in=delay)
-
-
-async def current_period(platform: Platform, subscription: Subscription) -> Period:
-    """The period that contains the present."""
-    async with transaction():
-        return await enter_period(platform, subscription, platform.clock.now())
-
-
-async def ensure_period(platform: Platform, tenant_id: int, moment: datetime) -> Period:
-    """The period that bills that moment, of a running or an ended subscription; made if it is missing.
-
-    Raises SubscriptionInactive for a moment that no subscription covers. In the caller's transaction, if there is one.
-    """
-    subscription = await Subscription.filter(tenant_id=tenant_id).order_by("-started_at").first()
-    if subscription is None:
-        raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
-    async with transaction():
-        return await enter_period(platform, subscription, moment)
-
-
-async def first_instant(tenant_id: int) -> datetime:
-    """The first instant that a subscription of the tenant bills. Raises SubscriptionInactive without one."""
-    first = await Subscription.filter(tenant_id=tenant_id).order_by("started_at").first()
-    if first is None:
-        raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
-    return first.anchor.period_at(first.started_at).start
 
 
 async def require_current(platform: Platform, tenant_id: int) -> tuple[Subscription, Period]:

@@ -5,17 +5,31 @@ import contextlib
 import logging
 from typing import Final
 
-from services import closing, credits, invoices, jobs, refunds, settling, signing, subscriptions, tenants, webhooks
+from services import (
+    closing,
+    credits,
+    invoices,
+    jobs,
+    mirroring,
+    periods,
+    pushing,
+    refunds,
+    settling,
+    signing,
+    tenants,
+    webhooks,
+)
 from services.platform import Platform
 
 log = logging.getLogger("inkmeter.timetable")
 
 HANDLERS: Final[dict[str, jobs.Handler]] = {
     tenants.PROVISION: tenants.finish_provisioning,
-    subscriptions.MIRROR: subscriptions.mirror_subscription,
-    subscriptions.CLOSE: closing.close_due_period,
-    invoices.PUSH: invoices.push_invoice,
-    invoices.FOLLOW: invoices.follow_payment,
+    mirroring.MIRROR: mirroring.mirror_subscription,
+    mirroring.CANCEL: mirroring.cancel_mirror,
+    periods.CLOSE: closing.close_due_period,
+    pushing.PUSH: pushing.push_invoice,
+    pushing.FOLLOW: invoices.follow_payment,
     signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
     credits.EXPIRE: credits.expire_credits,

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from inkmeter.errors import Conflict, InvalidInput, Refused, SubscriptionInactive
+from inkmeter.errors import Conflict, InvalidInput, Refused
 from inkmeter.events import UsageRecorded
 from inkmeter.periods import BillingPeriod
 from inkmeter.usage import METERS
-from services import operations, subscriptions
+from services import operations, periods, subscriptions
 from services.commands import Fact, Record
 from services.platform import Platform
 from services.problems import MAX_KEY, Problems
@@ -89,12 +89,15 @@ async def record_usage(
 
 
 async def _record(platform: Platform, tenant: Tenant, facts: Sequence[Fact], now: datetime) -> list[bool | Refused]:
-    """Count facts; those before the first subscription are refused, each by itself."""
-    first = await subscriptions.first_instant(tenant.id)
-    covered = [fact for fact in facts if fact.occurred_at >= first]
+    """Count facts; those at moments that no subscription covers are refused, each by itself."""
+    spans = await periods.require_spans(tenant.id)
+    is_covered = [any(fact.occurred_at in span for span in spans) for fact in facts]
+    covered = [fact for fact, is_so in zip(facts, is_covered, strict=True) if is_so]
     answers = iter(await operations.submit(platform, Record(tenant.id, covered, now)) if covered else [])
-    uncovered = SubscriptionInactive(f"there was no subscription before {first.isoformat()}")
-    return [next(answers) if fact.occurred_at >= first else uncovered for fact in facts]
+    return [
+        next(answers) if is_so else periods.uncovered(spans, fact.occurred_at)
+        for fact, is_so in zip(facts, is_covered, strict=True)
+    ]
 
 
 def _result(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.database import rows
+from storage.database import lock, rows
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
@@ -47,3 +48,14 @@ async def sum_bought(tenant_id: int, period_starts_at: datetime) -> dict[str, in
         to_micros(period_starts_at),
     )
     return {entry["meter"]: int(entry["amount"]) for entry in found}
+
+
+async def lock_open_charges(tenant_id: int, before: datetime | None) -> list[Charge]:
+    """What was bought before a moment (at any time if None) and is on no invoice, kept for this transaction alone."""
+    found = await rows(
+        "SELECT id FROM charge WHERE tenant_id = ? AND invoice_id IS NULL AND created_at < ?" + lock(),
+        tenant_id,
+        to_micros(before) if before is not None else 2**63 - 1,
+    )
+    ids = [UUID(str(entry["id"])) for entry in found]
+    return await Charge.filter(tenant_id=tenant_id, id__in=ids).order_by("created_at", "id") if ids else []

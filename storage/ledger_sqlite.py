@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, Final
 
 from storage import ledger_columns as columns
@@ -12,6 +13,10 @@ from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
 
 BATCHES_PER_CHECKPOINT: Final = 32
+EVENTS_PER_STATEMENT: Final = 250
+_MARKS = f"({', '.join('?' * len(columns.EVENT))})"
+_ONE_EVENT = f"INSERT INTO usage_event ({', '.join(columns.EVENT)}) VALUES {_MARKS}"
+_MANY_EVENTS = _ONE_EVENT + f", {_MARKS}" * (EVENTS_PER_STATEMENT - 1)
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 0")
 _TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
@@ -96,7 +101,7 @@ def _write(connection: sqlite3.Connection, writes: Writes) -> None:
         marks = ", ".join("?" * len(names))
         connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {more}", rows)
 
-    insert("usage_event", columns.EVENT, writes.events)
+    _insert_events(connection, writes.events)
     # The table's checks hold for what is inserted too: a counter that goes down must be there before.
     insert("usage_counter", ("tenant_id", "period_starts_at", "meter"), writes.counters, "ON CONFLICT DO NOTHING")
     connection.executemany(
@@ -113,6 +118,16 @@ def _write(connection: sqlite3.Connection, writes: Writes) -> None:
     insert("document", columns.DOCUMENT, writes.documents)
     connection.executemany(tables.SEND_DOCUMENT.format(*"???"), [(at, t, str(i)) for at, t, i in writes.sent_documents])
     _write_rare(connection, writes, insert)
+
+
+def _insert_events(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Many rows per statement: between two statements the interpreter's lock is given up and waited for, and beside a
+    busy event loop that wait costs more than the row.
+    """
+    full = len(rows) - len(rows) % EVENTS_PER_STATEMENT
+    for start in range(0, full, EVENTS_PER_STATEMENT):
+        connection.execute(_MANY_EVENTS, [*chain.from_iterable(rows[start : start + EVENTS_PER_STATEMENT])])
+    connection.executemany(_ONE_EVENT, rows[full:])
 
 
 def _write_rare(connection: sqlite3.Connection, writes: Writes, insert: Any) -> None:

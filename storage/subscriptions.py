@@ -1,5 +1,7 @@
 """Subscriptions, and the billing periods that are their gates: usage shares a period's row, a close takes it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -8,8 +10,8 @@ from tortoise.fields import BigIntField, BooleanField, CharEnumField, JSONField,
 from tortoise.models import Model
 
 from inkmeter.periods import Anchor, BillingPeriod, Interval
-from storage.database import lock, row
-from storage.fields import InstantField, to_micros
+from storage.database import lock, row, rows
+from storage.fields import InstantField, from_micros, to_micros
 from storage.ids import new_id
 
 
@@ -124,6 +126,89 @@ async def enter_period(tenant_id: int, moment: datetime, *, strength: str = "SHA
     if found is None:
         return None
     return await Period.get(tenant_id=tenant_id, id=found["id"])
+
+
+async def period_at(tenant_id: int, moment: datetime) -> Period | None:
+    """The tenant's period at that moment, if it is there; nothing is locked."""
+    return await Period.get_or_none(tenant_id=tenant_id, starts_at__lte=moment, ends_at__gt=moment)
+
+
+async def lock_periods_from(tenant_id: int, moment: datetime) -> list[Period]:
+    """The tenant's periods that end after a moment, in order. Nobody else enters them until the transaction ends."""
+    await rows(
+        "SELECT id FROM billing_period WHERE tenant_id = ? AND ends_at > ? ORDER BY starts_at" + lock(),
+        tenant_id,
+        to_micros(moment),
+    )
+    return await Period.filter(tenant_id=tenant_id, ends_at__gt=moment).order_by("starts_at")
+
+
+async def lock_subscription(tenant_id: int, subscription_id: UUID, *, strength: str = "NO KEY UPDATE") -> Subscription:
+    """The subscription, kept from changing (SHARE), or for a change, until the transaction ends. Periods first."""
+    await rows(
+        "SELECT id FROM subscription WHERE tenant_id = ? AND id = ?" + lock(strength), tenant_id, str(subscription_id)
+    )
+    return await Subscription.get(tenant_id=tenant_id, id=subscription_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """From where to where a subscription bills a tenant; without an end it goes on."""
+
+    subscription_id: UUID
+    start: datetime
+    end: datetime | None
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment and (self.end is None or moment < self.end)
+
+
+async def covered_spans(tenant_id: int) -> list[Covered]:
+    """What the tenant's subscriptions cover, in order."""
+    found = await rows(
+        "SELECT s.id, s.ended_at, MIN(p.starts_at) AS starts_at FROM subscription s "
+        "JOIN billing_period p ON p.tenant_id = s.tenant_id AND p.subscription_id = s.id "
+        "WHERE s.tenant_id = ? GROUP BY s.id, s.ended_at ORDER BY 3",
+        tenant_id,
+    )
+    return [
+        Covered(
+            UUID(str(entry["id"])),
+            from_micros(entry["starts_at"]),
+            from_micros(entry["ended_at"]) if entry["ended_at"] is not None else None,
+        )
+        for entry in found
+    ]
+
+
+async def last_moment(tenant_id: int, since: datetime, meters: Sequence[str]) -> datetime | None:
+    """The last moment from `since` on at which something was counted, or reserved and has no answer yet."""
+    marks = ", ".join("?" * len(meters))
+    found = await rows(
+        f"SELECT MAX(occurred_at) AS at FROM usage_event WHERE tenant_id = ? AND meter IN ({marks}) "
+        "AND occurred_at >= ? UNION ALL SELECT MAX(created_at) FROM operation "
+        "WHERE tenant_id = ? AND state IN ('RESERVED', 'UNKNOWN') AND created_at >= ?",
+        tenant_id,
+        *meters,
+        to_micros(since),
+        tenant_id,
+        to_micros(since),
+    )
+    moments = [entry["at"] for entry in found if entry["at"] is not None]
+    return from_micros(max(moments)) if moments else None
+
+
+async def periods_with_late_events(tenant_id: int, before: datetime) -> list[Period]:
+    """The closed periods before a moment for which something was recorded after they were closed, in order."""
+    found = await rows(
+        "SELECT p.id FROM billing_period p WHERE p.tenant_id = ? AND p.state = 'CLOSED' AND p.starts_at < ? "
+        "AND EXISTS (SELECT 1 FROM usage_event e WHERE e.tenant_id = p.tenant_id AND e.is_late "
+        "AND e.occurred_at >= p.starts_at AND e.occurred_at < p.ends_at)",
+        tenant_id,
+        to_micros(before),
+    )
+    ids = [UUID(str(entry["id"])) for entry in found]
+    return await Period.filter(tenant_id=tenant_id, id__in=ids).order_by("starts_at") if ids else []
 
 
 async def phases_of(tenant_id: int, subscription_id: UUID) -> list[Phase]:

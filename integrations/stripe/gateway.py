@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, cast
 
-import httpx
 import stripe
 
 from inkmeter.errors import PaymentRefused
@@ -16,6 +15,7 @@ from inkmeter.periods import BillingPeriod
 from integrations.protocols import StripeInvoice, StripeSubscription
 from integrations.stripe.errors import RememberedFailure, inkmeter_errors
 from integrations.stripe.objects import Json, interval_of, invoice_of, moment_of, subscription_of
+from integrations.stripe.transport import HttpxClient as HttpxClient
 
 Interval = Literal["month", "year"]
 
@@ -29,32 +29,6 @@ Stripe counts months in UTC from the anchor's day, we count local days: clock ch
 hour, and where months differ in length the two may be up to three days apart. Cycles last 28 days or more, so
 the nearest one is the right one.
 """
-
-
-class HttpxClient(stripe.HTTPXClient):
-    """Carries the package's requests over an httpx client of the caller's, e.g. one on `httpx.ASGITransport`.
-
-    Only httpx's own errors count as "no answer". The package's client takes every exception, a bug of ours
-    included, for a lost connection.
-    """
-
-    def __init__(self, http: httpx.AsyncClient | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._http = http or httpx.AsyncClient(timeout=20)
-
-    async def request_async(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        try:
-            response = await self._http.request(method, url, headers=headers, content=post_data)
-        except httpx.HTTPError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise stripe.APIConnectionError(message, should_retry=True) from error  # type: ignore[no-untyped-call]
-        return response.content, response.status_code, response.headers
-
-    async def close_async(self) -> None:
-        await super().close_async()  # type: ignore[no-untyped-call]
-        await self._http.aclose()
 
 
 class StripeGateway:
@@ -180,6 +154,41 @@ class StripeGateway:
 
     async def subscription(self, subscription_id: str) -> StripeSubscription:
         return subscription_of(await _one(self._v1.subscriptions.retrieve_async(subscription_id)))
+
+    async def cancel_subscription(self, subscription_id: str, *, key: str) -> None:
+        """Stripe's keys hold for POST alone, and it refuses a second cancellation: so the subscription is looked at."""
+        if (await self.subscription(subscription_id)).status == "canceled":
+            return
+        try:
+            await _one(self._v1.subscriptions.cancel_async(subscription_id, options={"idempotency_key": key}))
+        except PaymentRefused:
+            if (await self.subscription(subscription_id)).status != "canceled":
+                raise
+
+    async def resume_collection(self, invoice_id: str) -> None:
+        invoice = await self.invoice(invoice_id)
+        if invoice.status == "open" and not invoice.is_advancing:
+            await _one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": True}))
+
+    async def ensure_invoice(
+        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+    ) -> str:
+        invoice = await _once(
+            key,
+            is_retry,
+            find=lambda: self._v1.invoices.list_async(params={"customer": customer_id, "limit": 100}),
+            create=lambda options: self._v1.invoices.create_async(
+                params={
+                    "customer": customer_id,
+                    "currency": currency.lower(),
+                    "auto_advance": False,
+                    "pending_invoice_items_behavior": "exclude",
+                    "metadata": {**metadata, KEY: key},
+                },
+                options=options,
+            ),
+        )
+        return str(invoice["id"])
 
     async def invoice(self, invoice_id: str) -> StripeInvoice:
         return await self._with_all_lines(await _one(self._v1.invoices.retrieve_async(invoice_id)))

@@ -152,6 +152,7 @@ CREATE TABLE IF NOT EXISTS usage_event (
 CREATE UNIQUE INDEX IF NOT EXISTS usage_event_reversed ON usage_event (tenant_id, reverses)
   WHERE reverses IS NOT NULL;
 CREATE INDEX IF NOT EXISTS usage_event_sum ON usage_event (tenant_id, meter, occurred_at, quantity, upstream_units);
+CREATE INDEX IF NOT EXISTS usage_event_late ON usage_event (tenant_id, occurred_at) WHERE is_late;
 CREATE TABLE IF NOT EXISTS usage_counter (
   tenant_id {bigint} NOT NULL,
   period_starts_at {bigint} NOT NULL,

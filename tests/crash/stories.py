@@ -8,11 +8,13 @@ from typing import TypeVar
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
-from services import closing, documents, invites, invoices, jobs, timetable
+from services import closing, documents, endings, invites, jobs, mirroring, pushing, timetable
+from services.changes import ChangeAt
 from services.documents import UploadDocument
 from services.invites import SendInvite
 from services.platform import Platform
 from services.tenants import Tenant
+from storage.invoices import Invoice
 from tests.bookkeeping import sign_up
 from tests.crash.killing import Killer
 from tests.crash.places import Place
@@ -62,7 +64,19 @@ async def close(platform: Platform, reference: str) -> None:
     """Close the period that is over, and push its invoice to Stripe."""
     tenant = await Tenant.get(external_reference=reference)
     invoice = await closing.close_period(platform, tenant)
-    await jobs.run_now(platform, tenant.id, invoices.PUSH, str(invoice.id), invoices.push_invoice)
+    await jobs.run_now(platform, tenant.id, pushing.PUSH, str(invoice.id), pushing.push_invoice)
+
+
+async def leave(platform: Platform, reference: str) -> None:
+    """Cancel at once, close what was cut, push every invoice, and cancel at Stripe."""
+    tenant = await Tenant.get(external_reference=reference)
+    subscription = await endings.cancel_subscription(platform, tenant, ChangeAt.NOW)
+    await closing.close_period(platform, tenant)
+    for invoice in await Invoice.filter(tenant_id=tenant.id).order_by("id"):
+        await jobs.run_now(platform, tenant.id, pushing.PUSH, str(invoice.id), pushing.push_invoice)
+    assert subscription.ended_at is not None
+    dedup = f"{subscription.id}:{subscription.ended_at.isoformat()}"
+    await jobs.run_now(platform, tenant.id, mirroring.CANCEL, dedup, mirroring.cancel_mirror)
 
 
 async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:

@@ -4,15 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services import usage
-from services.tenants import Tenant, TenantState
+from services import plans, subscriptions, usage
+from services.plans import CreatePlan
+from services.subscriptions import SubscribeTenant
+from services.tenants import ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
 from storage.operations import Operation
-from storage.subscriptions import Subscription, phases_of
+from storage.plans import FeesDue, Plan
+from storage.subscriptions import Subscription, SubscriptionState, phases_of
 from storage.usage import UsageEvent
-from tests.bookkeeping import sign_up, used_units
+from tests.bookkeeping import PRICE, sign_up, used_units
 from tests.crash import stories
 from tests.crash.conftest import City
 
@@ -103,3 +106,44 @@ async def test_closing_and_pushing(city: City) -> None:
         billed = {item["id"]: item["amount"] for item in theirs["invoiceitem"]}
         assert billed == {item.stripe_item_id: item.amount_minor for item in items if item.amount_minor}, fate
         assert await used_units(tenant) == {"invites_sent": 3}, fate
+
+
+async def test_leaving(city: City) -> None:
+    """Fees were billed in advance; the end gives back a part of them."""
+    most = 40
+    terms = await plans.create_plan(city.platform, CreatePlan("ahead", "Ahead", "USD", [PRICE]))
+    await Plan.filter(id=terms.plan.id).update(fees=FeesDue.ADVANCE)
+    for number in range(1, most + 1):
+        who = ProvisionTenant(f"leave-{number}", "Inc", f"billing@leave-{number}.test", "USD")
+        tenant = await provision_tenant(city.platform, who)
+        await subscriptions.subscribe_tenant(city.platform, SubscribeTenant(tenant, terms.plan.id))
+        await usage.record_usage(city.platform, tenant, [NewEvent("invites_sent", 3, "three")])
+    await city.travel_to(datetime(2026, 3, 25, 12, tzinfo=UTC))  # the middle of 31 days
+    fates = await city.kill_everywhere(stories.leave, prepared=True)
+    assert len(fates) <= most
+    assert {
+        "COMMIT",
+        "POST /v1/invoices",
+        "POST /v1/invoiceitems",
+        "UPDATE line_item",
+        "POST /v1/invoices/in_…/finalize",
+        "DELETE /v1/subscriptions/sub_…",
+    } <= set(fates.values())
+
+    await city.go_on(stories.leave, list(fates), LEASE * 3)
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        opening, final = await Invoice.filter(tenant_id=tenant.id).order_by("id")
+        assert (opening.total_minor, final.total_minor) == (4900, 2 * 425 - 2450), fate
+        assert (opening.state, final.state) == (InvoiceState.PUSHED, InvoiceState.PUSHED), fate
+        items = await LineItem.filter(tenant_id=tenant.id)
+        theirs = await city.stripe_books(tenant)
+        assert {i["id"]: i["total"] for i in theirs["invoice"]} == {
+            opening.stripe_invoice_id: 4900,
+            final.stripe_invoice_id: final.total_minor,
+        }, fate
+        billed = {item["id"]: item["amount"] for item in theirs["invoiceitem"]}
+        assert billed == {item.stripe_item_id: item.amount_minor for item in items if item.amount_minor}, fate
+        assert [s["status"] for s in theirs["subscription"]] == ["canceled"], fate
+        [subscription] = await Subscription.filter(tenant_id=tenant.id)
+        assert subscription.state is SubscriptionState.ENDED, fate

@@ -30,12 +30,18 @@ pytestmark = pytest.mark.anyio
 OPERATORS = {
     "plans",
     "tenants",
-    "closePeriod",
-    "createPlan",
     "grantCredits",
-    "provisionTenant",
     "refundCredits",
     "revokeCredits",
+    "applyDiscount",
+    "cancelSubscription",
+    "changePlan",
+    "changeSeats",
+    "closePeriod",
+    "createPlan",
+    "endDiscount",
+    "provisionTenant",
+    "resumeSubscription",
     "subscribeTenant",
 }
 """Fields for the operator's key alone."""
@@ -61,21 +67,28 @@ QUERIES = {
     "plans": "{ plans { edges { node { code } } } }",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
+    "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
     "viewer": "{ viewer { role tenant { id } } }",
 }
 MUTATIONS = {
+    "applyDiscount": 'tenantId: $tenant, idempotencyKey: "a", label: "Launch", percent: "10"',
+    "cancelSubscription": "tenantId: $tenant, at: PERIOD_END",
+    "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
+    "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
     "closePeriod": "tenantId: $tenant",
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
     "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
+    "endDiscount": "tenantId: $tenant, discountId: $discount",
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
     "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
+    "resumeSubscription": "tenantId: $tenant",
     "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
         signers: [{email: "ann@x.test", role: "Signer 1"}]""",
     "setBudget": 'tenantId: $tenant, amount: "5.00"',
@@ -83,8 +96,8 @@ MUTATIONS = {
     "topUp": 'tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "t"',
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
-VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID", "grant": "ID"}
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
+VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant"), "ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +146,10 @@ async def owner(world: World, reference: str) -> Owner:
     world.clock.travel_to(datetime(2026, 3, 10, 9, tzinfo=UTC))
     plans = (await world.operator.ask("{ plans { edges { node { id code } } } }"))["plans"]["edges"]
     [plan] = [edge["node"]["id"] for edge in plans if edge["node"]["code"] == reference]
+    apply = "discount { id }"
+    discount = await customer.api.do(
+        "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
+    )
     ids = {
         "tenant": customer.id,
         "doc": document,
@@ -140,6 +157,7 @@ async def owner(world: World, reference: str) -> Owner:
         "node": closed["invoice"]["id"],
         "plan": plan,
         "grant": bought["grant"]["id"],
+        "discount": discount["discount"]["id"],
     }
     return Owner(customer, await customer.own_api(), ids)
 
@@ -188,7 +206,8 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    for field in ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "usage"):
+    asked = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
+    for field in asked:
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -251,7 +270,8 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("document", "invoice", "node", "tenant"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        for field in ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "usage"):
+        asked = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
+        for field in (*asked, "usage"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):
@@ -275,7 +295,7 @@ async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: Wo
     acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
     mixed = {**acme.ids, "tenant": bolt.customer.id}
     assert (await use(world.operator, "document", mixed))["data"] == {"document": None}
-    for field in ("downloadSigned", "refundCredits", "revokeCredits", "sendInvite"):
+    for field in ("downloadSigned", "endDiscount", "refundCredits", "revokeCredits", "sendInvite"):
         assert refusals(await use(world.operator, field, mixed), field) == ["NotFound"]
 
 

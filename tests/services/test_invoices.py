@@ -142,18 +142,19 @@ async def test_a_line_that_someone_added_at_stripe_holds_the_draft(world: World)
     assert (await only(customer))["state"] == "PAID"
 
 
-async def test_a_draft_that_stripe_finalized_without_our_lines_is_not_taken_for_paid(world: World) -> None:
+async def test_a_draft_that_stripe_finalized_without_our_lines_is_made_up_for(world: World) -> None:
     """The worker was away for the hour that Stripe waits: 0.00 was paid, and we are owed 69.05."""
     customer = await used(world)
     await world.travel_to(APRIL)
     await world.travel_to(APRIL + timedelta(hours=1))
     await world.work()
-    [theirs] = await at_stripe(world, customer)
-    assert (theirs["status"], theirs["total"]) == ("paid", 0)
+    missed, ours = await at_stripe(world, customer)
+    assert (missed["status"], missed["total"], missed["billing_reason"]) == ("paid", 0, "subscription_cycle")
+    assert (ours["status"], ours["total"], ours["billing_reason"]) == ("paid", 6905, "manual")
     await finish(world, APRIL + timedelta(hours=1))
-    assert (await only(customer))["state"] == "FINALIZED"
-    [found] = await Discrepancy.all()
-    assert (found.ours_minor, found.theirs_minor) == (6905, 0)
+    assert (await only(customer))["state"] == "PAID"
+    assert len(await at_stripe(world, customer)) == 2
+    assert await Discrepancy.all().count() == 0
 
 
 async def test_a_pending_item_that_stripe_pulls_in_is_found(world: World) -> None:

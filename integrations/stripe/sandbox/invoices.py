@@ -94,6 +94,9 @@ def update_invoice(books: Books, params: UpdateInvoice, invoice_id: str) -> Obje
         is_draft = invoice["status"] == "draft"
         finalizes_at = books.now() + collection.DRAFT_WINDOW if is_draft and params.auto_advance else None
         changes |= {"auto_advance": params.auto_advance, "automatically_finalizes_at": finalizes_at}
+        if not is_draft and params.auto_advance and invoice["next_payment_attempt"] is None:
+            # Collection goes on. Stripe does not say when; an hour is our choice.
+            changes["next_payment_attempt"] = books.now() + collection.HOUR
     books.change(invoice, **changes, metadata=merged(invoice["metadata"], params.metadata))
     return books.shown(invoice)
 

@@ -1,0 +1,229 @@
+"""Changes of a running subscription: its seats and its plan.
+
+Each holds the running period's gate, so that a batch of usage and a change never interleave, and then the subscription.
+The latest instruction wins from its moment on: what was planned for later keeps only what the new one leaves alone.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from inkmeter.errors import Conflict
+from inkmeter.events import Event, SubscriptionChanged
+from inkmeter.periods import Proration
+from services import periods, phases, subscriptions
+from services.platform import Platform
+from services.problems import Problems
+from services.terms import PlanTerms
+from storage.database import insert_new, transaction
+from storage.ids import new_id
+from storage.subscriptions import (
+    Period,
+    Phase,
+    PhaseReason,
+    Subscription,
+    lock_periods_from,
+    lock_subscription,
+    phases_of,
+)
+from storage.tenants import Tenant
+
+INSTANT = timedelta(microseconds=1)
+
+
+class ChangeAt(StrEnum):
+    """When a change takes effect: at once, or when the running billing period is over."""
+
+    NOW = "NOW"
+    PERIOD_END = "PERIOD_END"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeats:
+    """Another number of seats. In the running period each billing model charges it in its own way."""
+
+    tenant: Tenant
+    seats: int
+    at: ChangeAt
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """Another plan of the same currency and interval, with the seats as they are."""
+
+    tenant: Tenant
+    plan_id: UUID
+    at: ChangeAt
+    idempotency_key: str
+    proration: Proration = Proration.SECOND
+
+
+async def change_seats(platform: Platform, command: ChangeSeats) -> Subscription:
+    """Change the seats. The same key again changes nothing more.
+
+    Raises InvalidInput, also for more seats than the plan allows, SubscriptionInactive, and Conflict for a key that
+    stands for another change.
+    """
+    problems = Problems()
+    problems.check_key(command.idempotency_key, "idempotencyKey")
+    problems.refuse()
+
+    def is_same(phase: Phase) -> bool:
+        return phase.reason is PhaseReason.SEATS and phase.seats == command.seats
+
+    if (repeated := await _repeated(command, is_same)) is not None:
+        return repeated
+    async with changing(platform, command.tenant) as change:
+        if (repeated := await _repeated(command, is_same)) is not None:
+            return repeated
+        moment = change.moment(command.at)
+        before = phases.phase_at(change.phases, moment)
+        for plan_id in {before.plan_id, *(later.plan_id for later in change.phases if later.starts_at > moment)}:
+            subscriptions.check_seats(problems, await phases.load_terms(platform, plan_id), command.seats)
+        problems.refuse()
+        await Phase.filter(
+            tenant_id=command.tenant.id, subscription_id=change.subscription.id, starts_at__gt=moment
+        ).update(seats=command.seats)
+        await change.add(moment, before.plan_id, command.seats, PhaseReason.SEATS, None, command.idempotency_key)
+        terms = await phases.load_terms(platform, before.plan_id)
+    await platform.plugins.publish(changed_event(command.tenant, change.now, terms, command.seats, moment))
+    return await Subscription.get(tenant_id=command.tenant.id, id=change.subscription.id)
+
+
+async def change_plan(platform: Platform, command: ChangePlan) -> Subscription:
+    """Change the plan. The same key again changes nothing more.
+
+    Raises InvalidInput, NotFound, SubscriptionInactive, and Conflict for a plan of another currency or interval, or
+    for a key that stands for another change.
+    """
+    problems = Problems()
+    problems.check_key(command.idempotency_key, "idempotencyKey")
+    problems.refuse()
+    terms = await phases.load_terms(platform, command.plan_id)
+
+    def is_same(phase: Phase) -> bool:
+        terms = (phase.reason, phase.plan_id, phase.proration)
+        return terms == (PhaseReason.PLAN, command.plan_id, command.proration)
+
+    if (repeated := await _repeated(command, is_same)) is not None:
+        return repeated
+    async with changing(platform, command.tenant) as change:
+        if (repeated := await _repeated(command, is_same)) is not None:
+            return repeated
+        _check_plan(command.tenant, change.subscription, terms)
+        moment = change.moment(command.at)
+        before = phases.phase_at(change.phases, moment)
+        for seats in {before.seats, *(later.seats for later in change.phases if later.starts_at > moment)}:
+            subscriptions.check_seats(problems, terms, seats)
+        problems.refuse()
+        await Phase.filter(
+            tenant_id=command.tenant.id, subscription_id=change.subscription.id, starts_at__gt=moment
+        ).update(plan_id=command.plan_id)
+        key = command.idempotency_key
+        await change.add(moment, command.plan_id, before.seats, PhaseReason.PLAN, command.proration, key)
+    await platform.plugins.publish(changed_event(command.tenant, change.now, terms, before.seats, moment))
+    return await Subscription.get(tenant_id=command.tenant.id, id=change.subscription.id)
+
+
+def _check_plan(tenant: Tenant, subscription: Subscription, terms: PlanTerms) -> None:
+    plan = terms.plan
+    if plan.currency != tenant.currency:
+        raise Conflict(
+            f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}; choose one in {tenant.currency}",
+            path=("planId",),
+        )
+    if plan.interval != subscription.interval:
+        raise Conflict(
+            f"the subscription runs by the {subscription.interval.lower()}, the plan by the {plan.interval.lower()}; "
+            "cancelSubscription at PERIOD_END, then subscribeTenant to the plan",
+            path=("planId",),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is held: the running period and any after it, and the subscription with its phases."""
+
+    now: datetime
+    subscription: Subscription
+    phases: list[Phase]
+    open_periods: list[Period]
+
+    @property
+    def current(self) -> Period:
+        return self.open_periods[0]
+
+    def moment(self, at: ChangeAt) -> datetime:
+        """When a change takes effect: with NOW never before what holds already."""
+        if at is ChangeAt.PERIOD_END:
+            return self.current.ends_at
+        begun = [phase.starts_at for phase in self.phases if phase.starts_at <= self.now]
+        return max([self.now, *begun[-1:]])
+
+    async def add(
+        self,
+        moment: datetime,
+        plan_id: UUID,
+        seats: int,
+        reason: PhaseReason,
+        proration: Proration | None,
+        key: str,
+    ) -> None:
+        """Add a phase that holds over every other that begins at the same moment."""
+        phase_id = new_id()
+        while any(phase_id <= phase.id for phase in self.phases if phase.starts_at == moment):
+            phase_id = new_id()
+        added = Phase(
+            tenant_id=self.subscription.tenant_id,
+            id=phase_id,
+            subscription_id=self.subscription.id,
+            starts_at=moment,
+            plan_id=plan_id,
+            seats=seats,
+            reason=reason,
+            proration=proration,
+            idempotency_key=key,
+            created_at=self.now,
+        )
+        await insert_new(added)
+
+
+@contextlib.asynccontextmanager
+async def changing(platform: Platform, tenant: Tenant) -> AsyncIterator[Change]:
+    """A transaction that holds the tenant's running period and its subscription. Raises SubscriptionInactive."""
+    running = await subscriptions.require_subscription(tenant.id)
+    now = platform.clock.now()
+    # In a transaction of its own, before anything is held.
+    await periods.current_period(platform, running)
+    async with transaction():
+        held = await lock_periods_from(tenant.id, now)
+        subscription = await lock_subscription(tenant.id, running.id)
+        if not held or held[0].starts_at > now or not periods.goes_on(subscription, now):
+            raise periods.ended(subscription)
+        yield Change(now, subscription, await phases_of(tenant.id, running.id), held)
+
+
+async def _repeated(command: ChangeSeats | ChangePlan, is_same: Callable[[Phase], bool]) -> Subscription | None:
+    """The subscription, if the change was made before under this key. Raises Conflict if another one was."""
+    tenant_id = command.tenant.id
+    phase = await Phase.get_or_none(tenant_id=tenant_id, idempotency_key=command.idempotency_key)
+    if phase is None:
+        return None
+    is_planned = phase.starts_at > phase.created_at
+    if not is_same(phase) or is_planned is not (command.at is ChangeAt.PERIOD_END):
+        raise Conflict(
+            "this idempotency key was used for another change, or for one that was replaced or withdrawn since; "
+            "use a new one",
+            path=("idempotencyKey",),
+        )
+    return await Subscription.get(tenant_id=tenant_id, id=phase.subscription_id)
+
+
+def changed_event(tenant: Tenant, now: datetime, terms: PlanTerms, seats: int, moment: datetime) -> Event:
+    """What plugins are told of a change."""
+    plan = terms.plan
+    return SubscriptionChanged(str(tenant.public_id), now, plan.code, plan.version, seats, moment)

@@ -1,0 +1,149 @@
+"""Discounts: something off a subscription's fees and usage, for so many periods from the current one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from inkmeter.errors import Conflict, NotFound
+from inkmeter.money import Money, currency_digits, to_money
+from services import billing, periods
+from services.platform import Platform
+from services.problems import Problems
+from storage.database import insert_new, transaction
+from storage.discounts import Discount as Discount
+from storage.subscriptions import Period, Subscription, enter_period
+from storage.tenants import Tenant
+
+MAX_PERIODS: Final = 1_200
+PERCENT_PLACES: Final = 4
+MAX_AMOUNT: Final = Decimal(10**12)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyDiscount:
+    """Either `percent`, up to 100, or `amount` in major units of the plan's currency; without `periods` for good."""
+
+    tenant: Tenant
+    idempotency_key: str
+    label: str
+    percent: Decimal | None = None
+    amount: Decimal | None = None
+    periods: int | None = None
+
+
+async def apply_discount(platform: Platform, command: ApplyDiscount) -> Discount:
+    """Discount the running period and those after it; a trial is free and does not count.
+
+    The same key again answers the first discount. Raises InvalidInput, SubscriptionInactive, and Conflict for a key
+    that stands for another discount.
+    """
+    tenant = command.tenant
+    amount_minor = _check(command)
+    now = platform.clock.now()
+    existing = await Discount.get_or_none(tenant_id=tenant.id, idempotency_key=command.idempotency_key)
+    if existing is None:
+        current = await periods.ensure_period(platform, tenant.id, now)
+        made = Discount(
+            tenant_id=tenant.id,
+            idempotency_key=command.idempotency_key,
+            subscription_id=current.subscription_id,
+            label=command.label,
+            percent=command.percent,
+            amount_minor=amount_minor,
+            periods=command.periods,
+            starts_at=current.starts_at,
+            created_at=now,
+        )
+        async with transaction():
+            # Held, so that the discount is known to the close of the period in which it begins.
+            await enter_period(tenant.id, now, strength="UPDATE")
+            await insert_new(made, ["tenant_id", "idempotency_key"])
+        existing = await Discount.get(tenant_id=tenant.id, idempotency_key=command.idempotency_key)
+    same = (existing.label, existing.percent, existing.amount_minor, existing.periods)
+    if same != (command.label, command.percent, amount_minor, command.periods):
+        raise Conflict("this idempotency key was used for another discount", path=("idempotencyKey",))
+    return existing
+
+
+def _check(command: ApplyDiscount) -> int | None:
+    """The amount in minor units, if it is one."""
+    problems = Problems()
+    problems.check_key(command.idempotency_key, "idempotencyKey")
+    problems.check_text(command.label, "label")
+    problems.check((command.percent is None) != (command.amount is None), "give either a percent or an amount")
+    if command.percent is not None:
+        problems.check(
+            command.percent.is_finite()
+            and 0 < command.percent <= 100
+            and command.percent == round(command.percent, PERCENT_PLACES),
+            f"is more than 0, at most 100, with at most {PERCENT_PLACES} digits after the point",
+            "percent",
+        )
+    currency = command.tenant.currency
+    if command.amount is not None:
+        problems.check(
+            command.amount.is_finite()
+            and 0 < command.amount <= MAX_AMOUNT
+            and to_money(command.amount, currency).amount == command.amount,
+            f"is more than 0, with at most {currency_digits(currency)} digits after the point",
+            "amount",
+        )
+    if command.periods is not None:
+        problems.check(1 <= command.periods <= MAX_PERIODS, f"is 1 to {MAX_PERIODS}, or left out", "periods")
+    problems.refuse()
+    return to_money(command.amount, currency).minor if command.amount is not None else None
+
+
+async def end_discount(platform: Platform, tenant: Tenant, discount_id: UUID) -> Discount:
+    """End a discount: periods that are over keep it, the running one goes without. Repeating it changes nothing.
+
+    Raises NotFound, also for another tenant's.
+    """
+    now = platform.clock.now()
+    discount = await Discount.get_or_none(tenant_id=tenant.id, id=discount_id)
+    if discount is None:
+        raise NotFound("no such discount", path=("discountId",))
+    async with transaction():
+        await enter_period(tenant.id, now, strength="UPDATE")
+        await Discount.filter(tenant_id=tenant.id, id=discount_id, ended_at=None).update(ended_at=now)
+    return await Discount.get(tenant_id=tenant.id, id=discount_id)
+
+
+async def discounts_of(subscription: Subscription) -> Sequence[Discount]:
+    """All discounts of a subscription, in the order in which they are taken off."""
+    return await Discount.filter(tenant_id=subscription.tenant_id, subscription_id=subscription.id).order_by(
+        "created_at", "id"
+    )
+
+
+async def discounts_in(subscription: Subscription, period: Period, currency: str) -> tuple[billing.Discount, ...]:
+    """The discounts that hold in a period, as billing takes them."""
+    found = await discounts_of(subscription)
+    if period.is_trial or not found:
+        return ()
+    earlier = await Period.filter(
+        tenant_id=period.tenant_id, subscription_id=subscription.id, is_trial=False, starts_at__lt=period.starts_at
+    )
+    starts = [one.starts_at for one in earlier]
+    return tuple(
+        billing.Discount(
+            discount.label,
+            discount.percent,
+            Money(discount.amount_minor, currency) if discount.amount_minor is not None else None,
+        )
+        for discount in found
+        if _holds(discount, period, starts)
+    )
+
+
+def _holds(discount: Discount, period: Period, earlier: Sequence[datetime]) -> bool:
+    """Whether a period is one of those that a discount is for; `earlier` are the starts of those billed before it."""
+    if period.starts_at < discount.starts_at:
+        return False
+    if discount.ended_at is not None and discount.ended_at < period.ends_at:
+        return False
+    count = sum(start >= discount.starts_at for start in earlier)
+    return discount.periods is None or count < discount.periods

@@ -1,0 +1,168 @@
+"""Pushing an invoice: our lines go onto Stripe's, totals are compared, Stripe finalizes and collects.
+
+An invoice of a cycle goes onto the draft that Stripe makes at the cycle's end. What has no cycle there gets an invoice
+of its own: an opening, the last one after a cancellation, a cycle that Stripe never saw or finalized without us.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from inkmeter.errors import InkmeterError
+from inkmeter.money import Money
+from integrations.protocols import StripeInvoice
+from services import jobs, periods
+from services.platform import Platform
+from storage.database import insert_new
+from storage.discrepancies import Discrepancy, DiscrepancyState
+from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
+from storage.jobs import Job
+from storage.subscriptions import Period, Subscription
+from storage.tenants import Tenant
+
+PUSH: Final = "invoice.push"
+FOLLOW: Final = "invoice.follow"
+FOLLOW_EVERY: Final = timedelta(days=1)
+"""How often Stripe is asked about an unpaid invoice. Its webhooks are faster; one that was lost is made up for."""
+CYCLE_TOLERANCE: Final = timedelta(days=4)
+"""How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
+ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
+MOST_ITEMS: Final = 250
+"""Items that an invoice may have at Stripe."""
+
+
+class BooksDiffer(InkmeterError):
+    """Stripe's total is not ours. The draft stays held and the difference is kept as a discrepancy."""
+
+    code = "BOOKS_DIFFER"
+
+
+async def push_invoice(platform: Platform, job: Job) -> None:
+    """The job. Each line's Stripe id is stored as soon as it is known; a repeat adds only what is missing."""
+    invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
+    theirs = await _find_theirs(platform, job, invoice)
+    await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
+    if theirs.status == "draft":
+        await platform.stripe.hold_invoice(theirs.id)
+        await _add_lines(platform, job, invoice, theirs)
+        theirs = await platform.stripe.invoice(theirs.id)
+    await _require_equal(platform, invoice, theirs)
+    final = await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
+    async with jobs.completing(job):
+        # Stripe's "paid" may have come before this line; it stands.
+        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
+            state=InvoiceState.PUSHED
+        )
+        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(
+            pushed_at=platform.clock.now(), hosted_url=final.hosted_url
+        )
+        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
+
+
+async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> StripeInvoice:
+    """The invoice at Stripe that ours goes onto; one of its own is made where no cycle has one for us."""
+    period = await Period.get(tenant_id=invoice.tenant_id, id=invoice.period_id)
+    is_of_cycle = invoice.kind is InvoiceKind.PERIOD
+    known = invoice.stripe_invoice_id or (period.stripe_invoice_id if is_of_cycle else None)
+    if known is not None:
+        theirs = await platform.stripe.invoice(known)
+        if not _was_missed(invoice, theirs):
+            return theirs
+    elif is_of_cycle and (draft := await _find_cycle(platform, invoice, period)) is not None:
+        return draft
+    tenant = await Tenant.get(id=invoice.tenant_id)
+    assert tenant.stripe_customer_id is not None  # noqa: S101 - only provisioned tenants are subscribed
+    invoice_id = await platform.stripe.ensure_invoice(
+        key=f"invoice:{invoice.id}",
+        is_retry=job.attempts > 1,
+        customer_id=tenant.stripe_customer_id,
+        currency=invoice.currency,
+        metadata={"tenant_id": str(tenant.public_id), "invoice_id": str(invoice.id)},
+    )
+    return await platform.stripe.invoice(invoice_id)
+
+
+def _was_missed(invoice: Invoice, theirs: StripeInvoice) -> bool:
+    """Whether Stripe finalized a cycle's draft before we came to it: nothing that was added is on it."""
+    is_untouched = theirs.subscription_id is not None and all(line.invoice_item_id is None for line in theirs.lines)
+    is_wrong = theirs.subtotal != Money(invoice.total_minor, invoice.currency)
+    return theirs.status != "draft" and is_untouched and is_wrong
+
+
+async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> StripeInvoice | None:
+    """The draft of a cycle that nobody has told us of; None if Stripe will make none for this period.
+
+    Raises NotYet while it may still come.
+    """
+    subscription = await Subscription.get(tenant_id=invoice.tenant_id, id=invoice.subscription_id)
+    if not periods.is_whole(subscription, period):
+        return None
+    if subscription.stripe_subscription_id is None:
+        if not periods.goes_on(subscription, period.ends_at):
+            return None
+        raise jobs.NotYet("the subscription is not at Stripe yet")
+    # Asked first: a cycle that it has passed by now has made its draft.
+    theirs = await platform.stripe.subscription(subscription.stripe_subscription_id)
+    draft = await platform.stripe.find_draft_invoice(subscription.stripe_subscription_id, period.ends_at)
+    if draft is not None:
+        return draft
+    if theirs.status in ENDED_AT_STRIPE or theirs.period_end > period.ends_at + CYCLE_TOLERANCE:
+        return None
+    raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
+
+
+async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
+    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
+    served = [item.service_period_id for item in items]
+    spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
+    for group in _grouped([item for item in items if item.amount_minor]):
+        first = group[0]
+        amount = Money(sum(item.amount_minor for item in group), invoice.currency)
+        if first.stripe_item_id is not None or not amount.minor:
+            continue
+        described = f"{first.label} ({first.quantity:f} × {first.unit_price:f})"
+        stripe_item_id = await platform.stripe.add_line(
+            key=f"line:{first.id}",
+            is_retry=job.attempts > 1,
+            invoice=theirs,
+            amount=amount,
+            description=described if len(group) == 1 else f"{len(group)} more lines",
+            period=spans[first.service_period_id],
+            metadata={"invoice_id": str(invoice.id), "line_item_id": str(first.id)},
+        )
+        await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[item.id for item in group]).update(
+            stripe_item_id=stripe_item_id
+        )
+
+
+def _grouped(items: Sequence[LineItem]) -> list[Sequence[LineItem]]:
+    """Each line by itself, but all from the last that Stripe would take in one."""
+    singles: list[Sequence[LineItem]] = [[item] for item in items]
+    if len(items) <= MOST_ITEMS:
+        return singles
+    return [*singles[: MOST_ITEMS - 1], items[MOST_ITEMS - 1 :]]
+
+
+async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
+    # `subtotal`: a tax that Stripe adds is not a difference between the books.
+    if theirs.subtotal == Money(invoice.total_minor, invoice.currency):
+        return
+    await insert_new(
+        Discrepancy(
+            tenant_id=invoice.tenant_id,
+            kind="INVOICE_TOTAL",
+            subject=str(invoice.id),
+            ours_minor=invoice.total_minor,
+            theirs_minor=theirs.subtotal.minor,
+            currency=invoice.currency,
+            evidence={
+                "stripe_invoice_id": theirs.id,
+                "stripe_lines": [[line.id, line.description, line.amount.minor] for line in theirs.lines],
+            },
+            state=DiscrepancyState.OPEN,
+            created_at=platform.clock.now(),
+        )
+    )
+    raise BooksDiffer(
+        f"invoice {invoice.id}: ours is {Money(invoice.total_minor, invoice.currency)}, Stripe's {theirs.subtotal}"
+    )
