@@ -22,6 +22,7 @@ from services.plans import LimitPolicy
 from services.usage import NewEvent, record_usage
 from storage.charges import Charge
 from storage.credits import CreditEntry, CreditEntryKind, CreditGrant
+from storage.operations import Operation
 from storage.subscriptions import Period
 from storage.usage import UsageEvent, read_counters, sum_events
 from tests.bookkeeping import sign_up
@@ -46,7 +47,9 @@ ACTION = st.one_of(
 
 @dataclass
 class Story:
-    """A tenant and what is done in its name; `open` are the operations without an answer."""
+    """A tenant and what is done in its name; `open` are the operations of which no answer was seen here: a sweep
+    may have given them up, and a late "yes" still counts.
+    """
 
     world: World
     tenant: Any
@@ -143,7 +146,8 @@ class Story:
             assert counter.credited == credited <= counter.used
             assert counter.pledged <= counter.reserved
             assert counter.used == (await sum_events(tenant_id, period.span)).get(METER, 0)
-            assert counter.reserved == sum(operation.reserved[METER] for operation in self.open)
+            waiting = await Operation.filter(tenant_id=tenant_id, state__in=["RESERVED", "UNKNOWN"])
+            assert counter.reserved == sum(operation.reserved[METER] for operation in waiting)
             held = sum(grant.remaining for grant in await CreditGrant.filter(tenant_id=tenant_id))
             assert counter.pledged == shown.pledged <= held
 
@@ -167,7 +171,7 @@ async def tell(actions: Sequence[Sequence[Any]]) -> None:
                 await story.play(action)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(ACTION, min_size=4, max_size=25))
+@settings(max_examples=20, deadline=None)
+@given(st.lists(ACTION, min_size=4, max_size=20))
 def test_the_books_of_credits_add_up(actions: list[tuple[Any, ...]]) -> None:
     asyncio.run(tell(actions))
