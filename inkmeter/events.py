@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from inkmeter.money import Money
 
@@ -21,10 +22,13 @@ class TenantProvisioned(Event):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecorded(Event):
-    """Usage was counted: `quantity` of the meter's units, in so many `events` that were committed together."""
+    """Usage was counted: `quantity` of the meter's units, in so many `events` that were committed together.
+
+    A Decimal for a meter with decimals.
+    """
 
     meter: str
-    quantity: int
+    quantity: int | Decimal
     events: int
 
 

@@ -6,6 +6,7 @@ Local days exist only here; everything else compares instants.
 """
 
 import calendar
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -137,3 +138,25 @@ def load_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"unknown time zone {name!r}; use an IANA name such as Europe/Berlin") from None
+
+
+def day_starts(start: datetime, end: datetime, zone: str) -> Iterator[datetime]:
+    """Where [start, end) is cut by local midnights, in UTC: `start` itself, then each midnight inside."""
+    day, last = start.astimezone(load_zone(zone)).date(), start
+    while last < end:
+        yield last
+        midnight = last
+        while midnight <= last:  # more than once where the local calendar has skipped a day
+            day += timedelta(days=1)
+            midnight = local_midnight(day, zone)
+        last = midnight
+
+
+def hour_starts(start: datetime, end: datetime, zone: str) -> Iterator[datetime]:
+    """Where [start, end) is cut by full hours of the local clock, in UTC: `start` itself, then each hour inside."""
+    local = load_zone(zone)
+    while start < end:
+        yield start
+        shown = start.astimezone(local)
+        begun = timedelta(minutes=shown.minute, seconds=shown.second, microseconds=shown.microsecond)
+        start += timedelta(hours=1) - begun

@@ -1,5 +1,6 @@
 """Meters, and the usage of one meter in one period as a billing model sees it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -120,3 +121,16 @@ def packs(quantity: Decimal, size: Decimal | int, rounding: Rounding = Rounding.
         raise ValueError("a pack holds more than nothing")
     full, rest = WIDE.divmod(quantity, size)
     return int(full) + (rest > 0 and rounding is Rounding.UP)
+
+
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+MAX_DIGITS: Final = 30
+
+
+def read_quantity(value: object) -> int | Decimal:
+    """A quantity as it comes in JSON: a whole number, or any exact one as a string. Raises ValueError with the rule."""
+    if type(value) is int and abs(value) < 10**MAX_DIGITS:
+        return value
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    raise ValueError(f'a quantity is a whole number, or a string such as "1.5", of at most {MAX_DIGITS} digits')

@@ -16,4 +16,8 @@ def on_event(event: Event) -> None:
     …}.
     """
     if log.isEnabledFor(logging.INFO):
-        log.info(json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)}, default=datetime.isoformat))
+        log.info(json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)}, default=_shown))
+
+
+def _shown(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

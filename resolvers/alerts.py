@@ -7,13 +7,14 @@ from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant
 from resolvers.subscriptions import subscription_type
+from resolvers.usage import shown
 from schema import alerts as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.money import Money
 from schema.nodes import TenantId, global_id
 from services import alerts, meters
 from services.alerts import Alert
-from services.measures import MeterBook, quantity_of
+from services.measures import MeterBook
 
 
 def alert_type(alert: Alert, book: MeterBook) -> types.Alert:
@@ -25,8 +26,8 @@ def alert_type(alert: Alert, book: MeterBook) -> types.Alert:
         kind=types.AlertKind[alert.kind.name],
         meter=alert.meter or None,
         percent=alert.percent,
-        units=quantity_of(meter, alert.value) if meter else None,
-        bound=quantity_of(meter, alert.bound) if meter else None,
+        units=shown(meter, alert.value) if meter else None,
+        bound=shown(meter, alert.bound) if meter else None,
         spent=Money.of(ExactMoney(alert.value, currency)) if currency else None,
         budget=Money.of(ExactMoney(alert.bound, currency)) if currency else None,
         since=alert.since,

@@ -1,7 +1,6 @@
 """Credits: given, bought, taken back, and what is left of them."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -12,14 +11,15 @@ from inkmeter.usage import Meter
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator
+from resolvers.usage import shown
 from schema import credits as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import TenantId, global_id
+from schema.scalars import Quantity
 from services import balances, credits, meters
 from services.balances import Balance, TracedEntry
 from services.credits import CreditGrant, CreditSource, GivenCredits, Taken
-from services.measures import quantity_of
 from services.platform import Platform
 
 OfMeter = Annotated[str | None, argument(description="Of one meter; of all if missing.")]
@@ -38,8 +38,8 @@ def _grant_type(grant: CreditGrant, meter: Meter, price: ExactMoney | None) -> t
         id=global_id("CreditGrant", grant.id),
         meter=grant.meter,
         source=types.CreditSource[grant.source.name],
-        units=quantity_of(meter, grant.units),
-        remaining=quantity_of(meter, grant.remaining),
+        units=shown(meter, grant.units),
+        remaining=shown(meter, grant.remaining),
         priority=grant.priority,
         expires_at=grant.expires_at,
         price=Money.of(price) if price is not None else None,
@@ -97,9 +97,9 @@ async def refund_credits(info: Info, input: types.RefundCreditsInput) -> types.R
     )
 
 
-async def _units(platform: Platform, taken: Taken) -> Decimal:
+async def _units(platform: Platform, taken: Taken) -> Quantity:
     book = await meters.find_meters(platform, taken.grant.meter)
-    return quantity_of(book[taken.grant.meter], taken.units)
+    return shown(book[taken.grant.meter], taken.units)
 
 
 @query("What is left of a tenant's credits: of every meter that ever had some, or of one.")
@@ -112,18 +112,18 @@ async def credit_balance(info: Info, tenant_id: TenantId = None, meter: OfMeter 
 
 
 def _balance_type(balance: Balance, grants: list[types.CreditGrant]) -> types.CreditBalance:
-    def shown(units: int) -> Decimal:
-        return quantity_of(balance.meter, units)
+    def units(number: int) -> Quantity:
+        return shown(balance.meter, number)
 
     return types.CreditBalance(
         meter=balance.meter.code,
-        balance=shown(balance.balance),
-        pledged=shown(balance.pledged),
-        granted=shown(balance.granted),
-        consumed=shown(balance.consumed),
-        expired=shown(balance.expired),
-        revoked=shown(balance.revoked),
-        refunded=shown(balance.refunded),
+        balance=units(balance.balance),
+        pledged=units(balance.pledged),
+        granted=units(balance.granted),
+        consumed=units(balance.consumed),
+        expired=units(balance.expired),
+        revoked=units(balance.revoked),
+        refunded=units(balance.refunded),
         grants=grants,
     )
 
@@ -152,7 +152,7 @@ def _entry_type(entry: TracedEntry, meter: Meter) -> types.CreditEntry:
         grant_id=global_id("CreditGrant", entry.grant_id),
         meter=entry.meter,
         kind=types.CreditEntryKind[entry.kind.name],
-        units=quantity_of(meter, entry.units),
+        units=shown(meter, entry.units),
         event_key=entry.event_key,
         period_starts_at=entry.period_starts_at,
         note=entry.note,

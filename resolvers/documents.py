@@ -9,6 +9,7 @@ from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_viewer
+from resolvers.usage import credited_types
 from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
@@ -18,7 +19,6 @@ from schema.scalars import Base64
 from services import documents, invites, meters
 from services.documents import Document, UploadDocument
 from services.invites import InviteKind, SendInvite, SignatureField, Signer
-from services.measures import MeterBook, quantity_of
 from services.operations import StoredOperation
 
 
@@ -45,13 +45,6 @@ async def decision_type(info: Info, operation: StoredOperation) -> types.QuotaDe
         credits=credited_types(covered, book),
         plan=next_plan_type(NextPlan(plan["id"], plan["code"], plan["name"])) if plan is not None else None,
     )
-
-
-def credited_types(covered: Mapping[str, int], book: MeterBook) -> list[types.CreditedUnits]:
-    """What credits cover, by meter."""
-    return [
-        types.CreditedUnits(meter=code, units=quantity_of(book[code], units)) for code, units in sorted(covered.items())
-    ]
 
 
 @mutation("Upload a PDF to SignNow for a tenant.")

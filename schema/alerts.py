@@ -10,6 +10,7 @@ from strawberry import relay
 from schema.money import Money
 from schema.nodes import Node
 from schema.refusals import UserError
+from schema.scalars import Quantity
 from schema.subscriptions import Subscription
 
 
@@ -25,8 +26,8 @@ class Alert(Node):
     kind: AlertKind = strawberry.field(description="What it is a part of.")
     meter: str | None = strawberry.field(description="Code of the meter; null for SPEND.")
     percent: int = strawberry.field(description="The threshold.")
-    units: Decimal | None = strawberry.field(description="Units that were used then; null for SPEND.")
-    bound: Decimal | None = strawberry.field(description="The units that the threshold is a part of; null for SPEND.")
+    units: Quantity | None = strawberry.field(description="Units that were used then; null for SPEND.")
+    bound: Quantity | None = strawberry.field(description="The units that the threshold is a part of; null for SPEND.")
     spent: Money | None = strawberry.field(description="What usage cost then, for SPEND.")
     budget: Money | None = strawberry.field(description="The budget, for SPEND.")
     since: datetime = strawberry.field(description="The start of the period; for CREDITS the last grant.")

@@ -1,7 +1,6 @@
 """Credits: grants, balances, and every movement of them."""
 
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
 
 import strawberry
@@ -10,7 +9,7 @@ from strawberry import relay
 from schema.money import Money
 from schema.nodes import Node
 from schema.refusals import UserError
-from schema.scalars import BigInt
+from schema.scalars import BigInt, Quantity
 
 
 @strawberry.enum(description="Where credits come from.")
@@ -35,8 +34,8 @@ class CreditEntryKind(Enum):
 class CreditGrant(Node):
     meter: str = strawberry.field(description="Code of the meter.")
     source: CreditSource = strawberry.field(description="Where they come from.")
-    units: Decimal = strawberry.field(description="How many there were.")
-    remaining: Decimal = strawberry.field(description="How many are left.")
+    units: Quantity = strawberry.field(description="How many there were.")
+    remaining: Quantity = strawberry.field(description="How many are left.")
     priority: int = strawberry.field(description="A lower one is consumed first.")
     expires_at: datetime | None = strawberry.field(description="When the rest of them ends.")
     price: Money | None = strawberry.field(description="What they cost, if they were bought.")
@@ -49,13 +48,13 @@ class CreditGrant(Node):
 )
 class CreditBalance:
     meter: str = strawberry.field(description="Code of the meter.")
-    balance: Decimal = strawberry.field(description="Units that are left.")
-    pledged: Decimal = strawberry.field(description="Units of them that operations without an answer may need.")
-    granted: Decimal = strawberry.field(description="Units that were given or bought, ever.")
-    consumed: Decimal = strawberry.field(description="Units that paid for usage, less those that came back.")
-    expired: Decimal = strawberry.field(description="Units that nobody used in time.")
-    revoked: Decimal = strawberry.field(description="Units that were taken back.")
-    refunded: Decimal = strawberry.field(description="Units that were taken back for money.")
+    balance: Quantity = strawberry.field(description="Units that are left.")
+    pledged: Quantity = strawberry.field(description="Units of them that operations without an answer may need.")
+    granted: Quantity = strawberry.field(description="Units that were given or bought, ever.")
+    consumed: Quantity = strawberry.field(description="Units that paid for usage, less those that came back.")
+    expired: Quantity = strawberry.field(description="Units that nobody used in time.")
+    revoked: Quantity = strawberry.field(description="Units that were taken back.")
+    refunded: Quantity = strawberry.field(description="Units that were taken back for money.")
     grants: list[CreditGrant] = strawberry.field(description="What is left, in the order in which it is consumed.")
 
 
@@ -64,7 +63,7 @@ class CreditEntry:
     grant_id: relay.GlobalID = strawberry.field(description="Of which grant.")
     meter: str = strawberry.field(description="Code of the meter.")
     kind: CreditEntryKind = strawberry.field(description="What moved them.")
-    units: Decimal = strawberry.field(description="Above zero if they were added, below if they were taken.")
+    units: Quantity = strawberry.field(description="Above zero if they were added, below if they were taken.")
     event_key: str | None = strawberry.field(
         description="The key of the usage event that consumed or returned them; `op:` begins an operation's."
     )
@@ -118,7 +117,7 @@ class RevokeCreditsInput:
 @strawberry.type(description="What became of `revokeCredits`.")
 class RevokeCreditsPayload:
     grant: CreditGrant | None = strawberry.field(default=None, description="The grant, with what is left of it.")
-    units: Decimal | None = strawberry.field(default=None, description="How many were taken.")
+    units: Quantity | None = strawberry.field(default=None, description="How many were taken.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
 
 
@@ -133,7 +132,7 @@ class RefundCreditsInput:
 @strawberry.type(description="What became of `refundCredits`.")
 class RefundCreditsPayload:
     grant: CreditGrant | None = strawberry.field(default=None, description="The grant, with what is left of it.")
-    units: Decimal | None = strawberry.field(default=None, description="How many were taken.")
+    units: Quantity | None = strawberry.field(default=None, description="How many were taken.")
     refund: Money | None = strawberry.field(
         default=None, description="Their part of the price, which goes back with the next invoice; null if none were."
     )

@@ -1,7 +1,6 @@
 """Documents, and the operations of signing."""
 
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
 
 import strawberry
@@ -10,7 +9,7 @@ from strawberry import relay
 from schema.money import Money
 from schema.nodes import Node
 from schema.refusals import NextPlan, UserError
-from schema.scalars import Base64
+from schema.scalars import Base64, Quantity
 
 
 @strawberry.enum(description="How far a document has come.")
@@ -40,7 +39,7 @@ class QuotaReason(Enum):
 @strawberry.type(description="Units of a meter that credits cover.")
 class CreditedUnits:
     meter: str = strawberry.field(description="Code of the meter.")
-    units: Decimal = strawberry.field(description="How many.")
+    units: Quantity = strawberry.field(description="How many.")
 
 
 @strawberry.type(description="Why an operation was allowed, and what it costs on top of the usage before it.")

@@ -1,7 +1,7 @@
 """The API's scalars: exact numbers as text and moments in UTC.
 
 `SCALARS` is the schema's `scalar_map`. Fields and arguments are annotated with `datetime`, `date`, `Decimal`
-or the types named here: `BigInt`, `Base64`, `Json` and `CurrencyCode`.
+or the types named here: `BigInt`, `Quantity`, `Base64`, `Json` and `CurrencyCode`.
 """
 
 import base64
@@ -17,9 +17,13 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from inkmeter.money import CURRENCY_DIGITS
+from inkmeter.usage import read_quantity
 
 BigInt = NewType("BigInt", int)
 """A whole number of up to 64 bits, such as a quantity."""
+
+Quantity = NewType("Quantity", Decimal)
+"""An exact number of a meter's units; an int where it came as one."""
 
 Base64 = NewType("Base64", bytes)
 """Bytes, such as a PDF."""
@@ -102,6 +106,22 @@ def _print_big_int(value: object) -> str:
     return str(value)
 
 
+def _parse_quantity(value: object) -> int | Decimal:
+    try:
+        return read_quantity(value)
+    except ValueError as error:
+        raise bad_input(str(error)) from None
+
+
+def _print_quantity(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise TypeError(f"{value!r} is not an exact number")
+    shown = format(Decimal(value), "f")
+    if "." in shown:
+        shown = shown.rstrip("0").rstrip(".")
+    return "0" if shown == "-0" else shown
+
+
 def _parse_base64(value: object) -> bytes:
     try:
         if isinstance(value, str):
@@ -170,6 +190,13 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         'only up to 2^53; as input `42` and `"42"` are the same.',
         _parse_big_int,
         _print_big_int,
+    ),
+    Quantity: _scalar(
+        "Quantity",
+        'An exact number of a meter\'s units. As input a whole number or a string, `3` or `"1.5"`: a float is refused. '
+        'As output always a string without zeros at its end, `"1.5"`.',
+        _parse_quantity,
+        _print_quantity,
     ),
     Base64: _scalar("Base64", "Bytes as standard, padded base64 (RFC 4648, section 4).", _parse_base64, _print_base64),
     Json: _scalar(

@@ -11,15 +11,17 @@ from schema.documents import QuotaDecision
 from schema.money import Money
 from schema.plans import LimitPolicy
 from schema.refusals import NextPlan, TopUpPack, UserError
-from schema.scalars import BigInt
+from schema.scalars import Json, Quantity
 from schema.subscriptions import BillingPeriod
 
 
 @strawberry.type(description="What a meter has counted in a period.")
 class MeterUsage:
     meter: str = strawberry.field(description="Code of the meter.")
-    used: BigInt = strawberry.field(description="Units that count.")
-    reserved: BigInt = strawberry.field(description="Units of operations that have no answer yet.")
+    unit: str = strawberry.field(description="One of it, for people.")
+    used: Quantity = strawberry.field(description="Units that count.")
+    reserved: Quantity = strawberry.field(description="Units of operations that have no answer yet.")
+    credited: Quantity = strawberry.field(description="Units, of those used, that were paid for with credits.")
 
 
 @strawberry.type(description="The usage of a tenant in a billing period.")
@@ -32,12 +34,12 @@ class Usage:
 class QuotaStatus:
     meter: str = strawberry.field(description="Code of the meter.")
     is_allowed: bool = strawberry.field(description="Whether the units asked for could be used now.")
-    used: BigInt = strawberry.field(description="Units used in this period.")
-    reserved: BigInt = strawberry.field(description="Units reserved in this period.")
-    limit: BigInt | None = strawberry.field(description="The quota's limit; null without one.")
-    remaining: BigInt | None = strawberry.field(description="Units left under the limit; null without one.")
+    used: Quantity = strawberry.field(description="Units used in this period.")
+    reserved: Quantity = strawberry.field(description="Units reserved in this period.")
+    limit: Quantity | None = strawberry.field(description="The quota's limit; null without one.")
+    remaining: Quantity | None = strawberry.field(description="Units left under the limit; null without one.")
     policy: LimitPolicy | None = strawberry.field(description="What happens at the limit; null without one.")
-    credits: Decimal = strawberry.field(description="Credits that are free to pay for what is beyond the limit.")
+    credits: Quantity = strawberry.field(description="Credits that are free to pay for what is beyond the limit.")
     spend_cap: Money | None = strawberry.field(description="The most that the period's overage may cost.")
     packs: list[TopUpPack] = strawberry.field(description="Credits that the plan offers for the meter.")
     next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
@@ -49,11 +51,33 @@ class QuotaStatus:
 @strawberry.input(description="A fact to be counted.")
 class UsageEventInput:
     meter: str = strawberry.field(description="What is counted.")
-    quantity: BigInt = strawberry.field(description="How many, one or more.")
     idempotency_key: str = strawberry.field(description="Yours; the same fact is counted once.")
     occurred_at: datetime | None = strawberry.field(
         default=None, description="When; decides the billing period. The present if missing."
     )
+    quantity: Quantity = strawberry.field(
+        default=Quantity(Decimal(1)), description="How many of the meter's units: more than zero, one if missing."
+    )
+    properties: Json | None = strawberry.field(
+        default=None,
+        description="What else is known of it, for meters that count or filter by it: up to 20 strings, whole numbers "
+        "and booleans, kept as text.",
+    )
+
+
+@strawberry.type(description="A fact that was counted, as it is stored for good.")
+class UsageEvent:
+    idempotency_key: str = strawberry.field(description="Unique in the tenant.")
+    meter: str = strawberry.field(description="What was counted; other meters may be fed by it.")
+    quantity: Quantity = strawberry.field(description="How many; negative where it takes another event back.")
+    properties: Json = strawberry.field(description="What else is known of it; every value is text.")
+    occurred_at: datetime = strawberry.field(description="When it happened; decides the billing period.")
+    recorded_at: datetime = strawberry.field(description="When Inkmeter came to know of it.")
+    is_late: bool = strawberry.field(description="Whether its period was closed by then: it is billed with the next.")
+    source: str = strawberry.field(description="Where it came from: `api`, `operation`, `signnow`, `correction`.")
+    reverses: str | None = strawberry.field(description="Key of the event that it takes back.")
+    reversed_by: str | None = strawberry.field(description="Key of the event that took it back: it does not count.")
+    note: str | None = strawberry.field(description="Why it was corrected.")
 
 
 @strawberry.input(description="Up to 1,000 facts.")

@@ -5,30 +5,26 @@ import contextlib
 import json
 import logging
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn, TypeVar
-from uuid import UUID
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from strawberry import relay
 from strawberry.printer import print_schema
 
 from inkmeter.clock import SystemClock, TravelClock
-from inkmeter.errors import InkmeterError, InvalidConfig, InvalidInput
 from integrations.signnow.sandbox.app import create_app as create_signnow
 from integrations.stripe.sandbox.app import create_app as create_stripe
 from server import serving
 from server.asgi import create_app, graphql_schema
 from server.demo.play import play
+from server.metering_commands import metering_app
 from server.sandboxes import OPERATOR_KEY, open_sandboxes
 from server.serving import address, listen, stopping
 from server.settings import Settings
+from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
 from server.wiring import open_platform, plugins_of
 from services import closing, keys, rating, tenants, timetable
 from services.keys import Role
@@ -43,10 +39,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
-
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True)
-T = TypeVar("T")
+app.add_typer(metering_app)
 
 
 class Sandbox(StrEnum):
@@ -64,41 +57,6 @@ class RoleName(StrEnum):
 
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")]
-
-
-@contextlib.contextmanager
-def clear_errors() -> Iterator[None]:
-    """One clear line on stderr and status 1 for everything that the caller can mend."""
-    try:
-        yield
-    except (InvalidConfig, InvalidInput) as refusal:
-        for problem in refusal.problems:
-            err.print(
-                f"inkmeter: {'.'.join(problem.path)}: {problem.message}", style="red", markup=False, soft_wrap=True
-            )
-        raise typer.Exit(1) from None
-    except InkmeterError as error:
-        _fail(error.message)
-
-
-def _fail(message: str) -> NoReturn:
-    _complain(message)
-    raise typer.Exit(1)
-
-
-def _complain(message: str) -> None:
-    err.print(f"inkmeter: {message}", style="red", markup=False, soft_wrap=True)
-
-
-def with_platform(work: Callable[[Platform], Awaitable[T]]) -> T:
-    """Run something on the platform that the settings describe."""
-
-    async def run() -> T:
-        async with open_platform(Settings.load()) as platform:
-            return await work(platform)
-
-    with clear_errors():
-        return asyncio.run(run())
 
 
 @app.command()
@@ -195,21 +153,10 @@ def keys_create(
 ) -> None:
     """Make an API key and print it, and nothing else: it cannot be read again."""
     if (role is RoleName.TENANT) != (tenant is not None):
-        _fail("--tenant is needed for a tenant's key, and only for one")
-    public_id = _tenant_uuid(tenant) if tenant is not None else None
+        fail("--tenant is needed for a tenant's key, and only for one")
+    public_id = tenant_uuid(tenant) if tenant is not None else None
     key = with_platform(lambda platform: keys.create_key(platform, Role[role.name], public_id))
     print(key)  # noqa: T201 - scripts read it
-
-
-def _tenant_uuid(text: str) -> UUID:
-    """Read a global id or a bare UUID."""
-    with contextlib.suppress(ValueError):
-        return UUID(text)
-    with contextlib.suppress(ValueError):
-        parsed = relay.GlobalID.from_id(text)
-        if parsed.type_name == "Tenant":
-            return UUID(parsed.node_id)
-    return _fail(f"{text!r} is not a tenant's id")
 
 
 @app.command()
@@ -266,15 +213,15 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        _fail(f"the configuration is not JSON: {error}")
-    return value if isinstance(value, dict) else _fail("the configuration is a JSON object")
+        fail(f"the configuration is not JSON: {error}")
+    return value if isinstance(value, dict) else fail("the configuration is a JSON object")
 
 
 def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        _fail(f"{text!r} is not a number")
+        fail(f"{text!r} is not a number")
 
 
 @app.command()
@@ -282,7 +229,7 @@ def close(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's period.")] = None,
 ) -> None:
     """Close every billing period that is over, as the worker would some time after its end."""
-    public_id = _tenant_uuid(tenant) if tenant is not None else None
+    public_id = tenant_uuid(tenant) if tenant is not None else None
 
     async def run(platform: Platform) -> list[closing.CloseResult]:
         only = (await tenants.find_tenant(public_id)).id if public_id is not None else None

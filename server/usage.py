@@ -1,12 +1,12 @@
 """Usage in bulk: `POST /usage` with one JSON object per line, the same door as the mutation `recordUsage`.
 
-    {"meter": "api_calls", "quantity": 3, "idempotencyKey": "call-1", "occurredAt": "2026-03-10T09:00:00Z"}
+    {"meter": "api_calls", "quantity": 3, "idempotencyKey": "call-1", "properties": {"region": "eu"}}
 
 For producers that send thousands a second: a typed GraphQL list costs several times the CPU per event.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from inkmeter.errors import InvalidInput, NotFound, Problem, Refused
+from inkmeter.usage import read_quantity
 from schema.connections import uuid_of
 from services import keys, tenants, usage
 from services.platform import Platform
@@ -68,7 +69,7 @@ async def record_lines(platform: Platform, tenant: Tenant, body: bytes) -> dict[
         raise InvalidInput([Problem((), f"the body needs 1 to {MAX_BULK_EVENTS} lines, not {len(lines)}")])
     for number, line in lines:
         try:
-            events.append(_read(line))
+            events.append(read_event(read_line(line)))
             numbers.append(number)
         except ValueError as error:
             refused.append({"line": number, "idempotencyKey": None, "code": "INVALID_INPUT", "message": str(error)})
@@ -85,23 +86,31 @@ async def record_lines(platform: Platform, tenant: Tenant, body: bytes) -> dict[
     }
 
 
-_FIELDS = frozenset({"meter", "quantity", "idempotencyKey", "occurredAt"})
+FIELDS = frozenset({"meter", "quantity", "idempotencyKey", "occurredAt", "properties"})
+"""What a line may say."""
 
 
-def _read(line: bytes) -> NewEvent:
-    """One line. Raises ValueError that says what is wrong with it."""
+def read_line(line: bytes) -> dict[str, Any]:
+    """One line of NDJSON. Raises ValueError that says what is wrong with it."""
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}") from None
     if not isinstance(entry, dict):
         raise ValueError("is not a JSON object")
-    meter, quantity, key = entry.get("meter"), entry.get("quantity"), entry.get("idempotencyKey")
-    if not isinstance(meter, str) or not isinstance(key, str) or type(quantity) is not int:
-        raise ValueError("needs meter and idempotencyKey as strings, and quantity as a whole number")
-    if unknown := entry.keys() - _FIELDS:
+    return entry
+
+
+def read_event(entry: Mapping[str, Any]) -> NewEvent:
+    """The event that a line's object tells. Raises ValueError that says what is wrong with it."""
+    if unknown := entry.keys() - FIELDS:
         raise ValueError(f"has unknown fields: {', '.join(sorted(unknown))}")
-    return NewEvent(meter, quantity, key, _moment(entry.get("occurredAt")))
+    meter, key, properties = entry.get("meter"), entry.get("idempotencyKey"), entry.get("properties")
+    if not isinstance(meter, str) or not isinstance(key, str):
+        raise ValueError("needs meter and idempotencyKey as strings")
+    if properties is not None and not isinstance(properties, dict):
+        raise ValueError("properties are a JSON object")
+    return NewEvent(meter, read_quantity(entry.get("quantity", 1)), key, _moment(entry.get("occurredAt")), properties)
 
 
 def _moment(text: object) -> datetime | None:

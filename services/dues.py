@@ -13,35 +13,20 @@ from uuid import UUID
 
 from inkmeter.money import Money
 from inkmeter.periods import Proration, load_zone
-from services import discounts, meters, periods, phases
+from services import discounts, periods, phases, readings
 from services.billing import BillLine, PeriodFacts, bill_fees, bill_period
 from services.drafting import NewLine, single
-from services.measures import billable
 from services.platform import Platform
 from services.proration import stages_in_force
 from services.rating import SEATS
 from storage.invoices import LineItem, LineKind
+from storage.late_usage import Late, count_late
 from storage.subscriptions import Period, Subscription
-from storage.usage import Late, count_late, read_counters
 
 RERATED: Final = (LineKind.FEE, LineKind.USAGE, LineKind.DISCOUNT, LineKind.COMMITMENT)
 """The kinds of lines that follow from a period's facts."""
 
 Key = tuple[LineKind, UUID | None]
-
-
-async def period_units(platform: Platform, subscription: Subscription, period: Period) -> Mapping[str, Decimal]:
-    """The billable quantity of each meter in a period, without what was paid with credits.
-
-    Meters without counters (LATEST, TIME_WEIGHTED) are not in it yet.
-    """
-    counters = await read_counters(subscription.tenant_id, period.starts_at)
-    book = await meters.find_meters(platform, *counters)
-    return {
-        code: billable(book[code], max(counter.used - counter.credited, 0))
-        for code, counter in counters.items()
-        if code in book
-    }
 
 
 async def facts_of(platform: Platform, subscription: Subscription, period: Period) -> PeriodFacts:
@@ -53,7 +38,7 @@ async def facts_of(platform: Platform, subscription: Subscription, period: Perio
         stages=stages,
         ends_at=subscription.ended_at,
         end_proration=Proration(subscription.end_proration),
-        units=await period_units(platform, subscription, period),
+        units=await readings.billed_units(platform, period, min(platform.clock.now(), period.ends_at)),
         discounts=await discounts.discounts_in(subscription, period, stages[0].terms.plan.currency),
         is_trial=period.is_trial,
     )

@@ -1,23 +1,32 @@
 """What an event adds to each meter: pure, so that it can be decided inside any transaction."""
 
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Final
 
 from inkmeter.money import WIDE
-from inkmeter.usage import METERS, Aggregation, Meter, UnitRounding
+from inkmeter.usage import METERS, Aggregation, Meter, UnitRounding, read_quantity
 
 ADDED_UP: Final = (Aggregation.SUM, Aggregation.COUNT)
 """Counters of these grow by what each event adds."""
+SEATS: Final = "seats"
+"""The one meter that no event feeds: it follows from the subscription's phases."""
 BY_VALUE: Final = (Aggregation.UNIQUE, Aggregation.MAX)
 """Counters of these follow from the values that were seen, each with the number of its events."""
 LEVELS: Final = (Aggregation.LATEST, Aggregation.TIME_WEIGHTED)
 """These have no counter: what they come to depends on when it is asked. They take no quota."""
+MAX_UNITS: Final = 10**12
+"""The most that one event can add, in 10^-decimals units, so that no sum of a period leaves 63 bits."""
 _ROUNDINGS: Final = {
     UnitRounding.UP: ROUND_CEILING,
     UnitRounding.DOWN: ROUND_FLOOR,
     UnitRounding.HALF_UP: ROUND_HALF_UP,
 }
+
+
+def takes_all(meter: Meter) -> bool:
+    """Whether every event of its source adds its quantity, or one, whatever its properties are."""
+    return meter.aggregation in ADDED_UP and meter.property is None and not meter.filters
 
 
 class MeterBook:
@@ -32,6 +41,12 @@ class MeterBook:
             source = meter.source or meter.code
             self._fed[source] = (*self._fed.get(source, ()), meter)
         self._plain = {code for code, fed in self._fed.items() if len(fed) == 1 and _is_plain(fed[0])}
+        self.simple = frozenset(
+            meter.code
+            for meter in self.meters.values()
+            if meter.source is None and meter.code != SEATS and meter.decimals == 0 and takes_all(meter)
+        )
+        """Codes of the meters whose events need nothing but a whole quantity: nearly all are of one of these."""
 
     def __contains__(self, code: str) -> bool:
         return code in self.meters
@@ -55,13 +70,17 @@ def is_counted(meter: Meter, properties: Mapping[str, str]) -> bool:
 
 def added(meter: Meter, quantity: int, properties: Mapping[str, str]) -> int | None:
     """What an event adds to a SUM or COUNT meter, or the number that MAX and the levels look at, in 10^-decimals
-    units; None if it does not count. `quantity` is in the units of the meter of the events' own code.
+    units; None if it does not count: filtered out, or its property is missing, negative or no number that fits.
+    `quantity` is in the units of the meter of the events' own code.
     """
     if not is_counted(meter, properties):
         return None
     if meter.aggregation is Aggregation.COUNT:
         return 1
-    return quantity if meter.property is None else scaled(properties.get(meter.property), meter.decimals)
+    if meter.property is None:
+        return quantity
+    number = scaled(properties.get(meter.property), meter.decimals)
+    return number if number is not None and 0 <= number <= MAX_UNITS else None
 
 
 def value_of(meter: Meter, quantity: int, properties: Mapping[str, str]) -> str | None:
@@ -83,8 +102,8 @@ def scaled(number: str | Decimal | int | None, decimals: int) -> int | None:
     if number is None:
         return None
     try:
-        units = Decimal(number).scaleb(decimals, WIDE)
-    except InvalidOperation:
+        units = Decimal(read_quantity(number) if isinstance(number, str) else number).scaleb(decimals, WIDE)
+    except (ValueError, ArithmeticError):
         return None
     if not units.is_finite() or units != units.to_integral_value() or abs(units) >= 2**63:
         return None

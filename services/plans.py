@@ -17,7 +17,7 @@ from services import limits, meters
 from services.limits import NewAutoTopUp as NewAutoTopUp
 from services.limits import NewPack as NewPack
 from services.limits import NewQuota as NewQuota
-from services.measures import MeterBook
+from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
@@ -64,7 +64,8 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
     The same content again answers the version that stands. Raises InvalidInput and InvalidConfig, with every wrong
     path, and NotFound for the successor.
     """
-    book = await meters.find_meters(platform, *(quota.meter for quota in command.quotas))
+    codes = {*(new.meter for new in command.prices), *(quota.meter for quota in command.quotas)}
+    book = await meters.find_meters(platform, *codes)
     models = _check(platform, command, await _successor(command), book)
     quotas = _stored_quotas(command, models, book)
     minimum = command.minimum_commitment
@@ -145,7 +146,7 @@ def _check(
     models: list[tuple[NewPrice, BillingModel]] = []
     for index, new in enumerate(command.prices):
         path = ("prices", str(index))
-        problems.check_meter(new.meter, *path, "meter")
+        problems.check_meter(book, new.meter, *path, "meter")
         try:
             models.append((new, platform.plugins.billing_models.get(new.model).configure(new.config)))
         except InvalidConfig as error:
@@ -164,11 +165,13 @@ def _check(
 def _check_quotas(
     problems: Problems, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]], book: MeterBook
 ) -> None:
-    named = [quota.meter for quota in command.quotas]
-    problems.check(len(set(named)) == len(named), "a meter has one quota at most", "quotas")
+    codes = [quota.meter for quota in command.quotas]
+    problems.check(len(set(codes)) == len(codes), "a meter has one quota at most", "quotas")
     for index, quota in enumerate(command.quotas):
         path = ("quotas", str(index))
-        problems.check_meter(quota.meter, *path, "meter")
+        if problems.check_meter(book, quota.meter, *path, "meter"):
+            kind = book[quota.meter].aggregation
+            problems.check(kind not in LEVELS, f"{kind} meters take no quota: a level is not used up", *path, "meter")
         decimals = _decimals(quota.meter, book)
         if quota.units is None and len(models) == len(command.prices):
             allowed = _allowance(quota.meter, models)

@@ -6,7 +6,7 @@ from typing import Final
 
 from inkmeter.errors import InvalidInput, Problem
 from inkmeter.money import CURRENCY_DIGITS, WIDE
-from inkmeter.usage import METERS
+from services.measures import MeterBook
 
 _EMAIL: Final = re.compile(r"[^@\s<>,;\x00-\x1f]{1,64}@[^@\s<>,;\x00-\x1f]{1,190}")
 _CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -49,8 +49,12 @@ class Problems:
         rule = f"needs 1 to {MAX_CODE} letters, digits, dots, hyphens or underscores"
         return self.check(bool(_CODE.fullmatch(code)), rule, *path)
 
-    def check_meter(self, meter: str, *path: str) -> bool:
-        return self.check(meter in METERS, f"no such meter; there are {', '.join(sorted(METERS))}", *path)
+    def check_meter(self, book: MeterBook, meter: str, *path: str) -> bool:
+        """A meter that exists; `book` was made with `meters.find_meters` for it."""
+        if meter in book:
+            return True
+        self.add(f"no such meter; there are {', '.join(sorted(book.meters))}", *path)
+        return False
 
     def check_amount(self, amount: Decimal, currency: str, *path: str, least: int = 0) -> bool:
         """Money of at least so many minor units, without more digits after the point than the currency has."""

@@ -13,9 +13,9 @@ from inkmeter.errors import (
     TopUpPack,
     TopUpRequired,
 )
-from services import meters, phases, plans, subscriptions
+from services import meters, phases, subscriptions
 from services.decisions import Decision, Standing, check_may_sign, decide, packs_of
-from services.measures import ADDED_UP, MeterBook, added
+from services.measures import ADDED_UP, LEVELS, MeterBook, added
 from services.platform import Platform
 from services.problems import Problems
 from services.rating import SEATS
@@ -64,7 +64,8 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     """Ask without reserving. Raises InvalidInput and SubscriptionInactive."""
     book = await meters.find_meters(platform, meter)
     problems = Problems()
-    problems.check_meter(meter, "meter")
+    if problems.check_meter(book, meter, "meter"):
+        problems.check(book[meter].aggregation not in LEVELS, "is a level, and takes no quota", "meter")
     problems.check(1 <= requested < 2**31, "is a number of units, one or more", "quantity")
     problems.refuse()
     subscription = await subscriptions.require_subscription(tenant.id)
@@ -111,7 +112,7 @@ async def _standings(
 async def _successors(platform: Platform, terms: PlanTerms) -> dict[UUID, PlanTerms]:
     found: dict[UUID, PlanTerms] = {}
     while (plan_id := terms.plan.successor_id) is not None:
-        found[plan_id] = terms = await plans.load_terms(platform, plan_id)
+        found[plan_id] = terms = await phases.load_terms(platform, plan_id)
     return found
 
 

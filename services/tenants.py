@@ -134,3 +134,8 @@ async def list_tenants(after: UUID | None, limit: int) -> Sequence[Tenant]:
     if after is not None:
         query = query.filter(public_id__gt=after)
     return await query.order_by("public_id").limit(limit)
+
+
+async def find_by_reference(reference: str) -> Tenant | None:
+    """The tenant that the operator calls so."""
+    return await Tenant.get_or_none(external_reference=reference)

@@ -7,9 +7,11 @@ from typing import Final
 
 from services import (
     closing,
+    counters,
     credits,
     invoices,
     jobs,
+    meters,
     mirroring,
     periods,
     pushing,
@@ -34,6 +36,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     webhooks.APPLY: webhooks.apply_webhook,
     credits.EXPIRE: credits.expire_credits,
     refunds.REFUND: refunds.finish_refund,
+    meters.BACKFILL: counters.backfill_meter,
+    counters.CHECK: counters.check_counters,
 }
 
 
@@ -53,9 +57,13 @@ async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
 
     Any number of workers may run beside each other, on PostgreSQL also on any number of machines.
     """
+    is_scheduled = False
     while True:
         platform.work_waits.clear()
         try:
+            if not is_scheduled:
+                await counters.schedule_check(platform)
+                is_scheduled = True
             await run_due_work(platform)
         except Exception:
             # A database that is down comes back; the worker waits for it rather than die silently.

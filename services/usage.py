@@ -1,40 +1,24 @@
-"""Usage: counted facts, each once, and their sums."""
+"""Recording usage: counted facts, each once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from inkmeter.errors import Conflict, InvalidInput, Refused
 from inkmeter.events import UsageRecorded
-from inkmeter.periods import BillingPeriod
-from inkmeter.usage import METERS
-from services import operations, periods, subscriptions
+from services import meters, operations, periods, subscriptions
 from services.commands import Fact, Record
+from services.intake import NewEvent as NewEvent
+from services.intake import read_fact
+from services.measures import quantity_of
 from services.platform import Platform
-from services.problems import MAX_KEY, Problems
+from services.problems import Problems
 from storage.tenants import Tenant
-from storage.usage import Counter, read_counters
 
 MAX_EVENTS: Final = 1_000
 MAX_BULK_EVENTS: Final = 10_000
-MAX_QUANTITY: Final = 10**12
-CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How far in the future an event may lie: clocks differ a little, and more is a mistake."""
-OWN_KEYS: Final = ("op:", "signnow:")
-"""Beginnings of the keys that Inkmeter makes itself."""
-COUNTED_BY_SUBSCRIPTION: Final = "seats"
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """A fact to be counted; `occurred_at` decides its billing period, the present if it is missing."""
-
-    meter: str
-    quantity: int
-    idempotency_key: str
-    occurred_at: datetime | None = None
 
 
 class RecordStatus(StrEnum):
@@ -65,26 +49,22 @@ async def record_usage(
     problems.check(1 <= len(events) <= most, f"needs 1 to {most} events", "events")
     problems.refuse()
     await subscriptions.require_subscription(tenant.id)
+    book = await meters.find_meters(platform, *{event.meter for event in events})
     now = platform.clock.now()
     results: dict[int, RecordResult] = {}
     facts: dict[int, Fact] = {}
     for index, event in enumerate(events):
         try:
-            _check(event, now, index)
-            moment = event.occurred_at or now
-            facts[index] = Fact(
-                event.meter, event.quantity, event.idempotency_key, moment, event.occurred_at is not None
-            )
+            facts[index] = read_fact(book, event, now, index)
         except InvalidInput as refusal:
             results[index] = RecordResult(event.idempotency_key, RecordStatus.REFUSED, refusal)
     for index, answer in zip(facts, await _record(platform, tenant, list(facts.values()), now), strict=True):
         results[index] = _result(facts[index], index, answer)
     recorded = [fact for index, fact in facts.items() if results[index].status is RecordStatus.RECORDED]
     for meter in sorted({fact.meter for fact in recorded}):
-        quantities = [fact.quantity for fact in recorded if fact.meter == meter]
-        await platform.plugins.publish(
-            UsageRecorded(str(tenant.public_id), now, meter, sum(quantities), len(quantities))
-        )
+        units = [fact.quantity for fact in recorded if fact.meter == meter]
+        total = quantity_of(book[meter], sum(units)) if book[meter].decimals else sum(units)
+        await platform.plugins.publish(UsageRecorded(str(tenant.public_id), now, meter, total, len(units)))
     return [results[index] for index in range(len(events))]
 
 
@@ -106,61 +86,3 @@ def _result(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:
     if isinstance(answer, Refused):
         return RecordResult(fact.idempotency_key, RecordStatus.REFUSED, answer)
     return RecordResult(fact.idempotency_key, RecordStatus.RECORDED if answer else RecordStatus.DUPLICATE)
-
-
-def _check(event: NewEvent, now: datetime, index: int) -> None:
-    if _is_good(event, now):
-        return
-    problems = Problems()
-    path = ("events", str(index))
-    if problems.check_meter(event.meter, *path, "meter"):
-        problems.check(event.meter != COUNTED_BY_SUBSCRIPTION, "seats are counted by the subscription", *path, "meter")
-    problems.check(
-        1 <= event.quantity <= MAX_QUANTITY, f"is a whole number from 1 to {MAX_QUANTITY}", *path, "quantity"
-    )
-    if problems.check_key(event.idempotency_key, *path, "idempotencyKey"):
-        problems.check(
-            not event.idempotency_key.startswith(OWN_KEYS),
-            f"must not begin with {' or '.join(OWN_KEYS)}",
-            *path,
-            "idempotencyKey",
-        )
-    if event.occurred_at is not None:
-        problems.check(event.occurred_at <= now + CLOCK_SKEW, "lies in the future", *path, "occurredAt")
-    problems.refuse()
-
-
-def _is_good(event: NewEvent, now: datetime) -> bool:
-    """The same rules without their words: nearly all events are good, and there are thousands a second."""
-    key = event.idempotency_key
-    return (
-        event.meter in METERS
-        and event.meter != COUNTED_BY_SUBSCRIPTION
-        and 1 <= event.quantity <= MAX_QUANTITY
-        and 1 <= len(key) <= MAX_KEY
-        and key.isascii()
-        and key.isprintable()
-        and " " not in key
-        and not key.startswith(OWN_KEYS)
-        and (event.occurred_at is None or event.occurred_at <= now + CLOCK_SKEW)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MeterUsage:
-    """A meter's sums in a period."""
-
-    meter: str
-    used: int
-    reserved: int
-
-
-async def aggregate_usage(tenant_id: int, period: BillingPeriod, seats: int) -> list[MeterUsage]:
-    """Every meter's usage in a billing period, from the counters, which change with the events themselves."""
-    counters = await read_counters(tenant_id, period.start)
-    counters[COUNTED_BY_SUBSCRIPTION] = Counter(used=seats)
-    return [
-        MeterUsage(meter, counter.used, counter.reserved)
-        for meter in METERS
-        for counter in [counters.get(meter, Counter())]
-    ]

@@ -139,6 +139,30 @@ async def postpone_job(job: Job, run_at: datetime, reason: str | None, *, is_att
     )
 
 
+async def advance_job(job: Job, payload: dict[str, Any], now: datetime) -> None:
+    """Note how far a long job has come and keep it for another lease; in the transaction of what was done so far.
+
+    Raises LeaseLost, so that it rolls back.
+    """
+    moved = await rows(
+        "UPDATE job SET payload = ?, lease_until = ? "
+        "WHERE tenant_id = ? AND id = ? AND lease_token = ? AND state = 'WAITING' RETURNING 1 AS ok",
+        orjson.dumps(payload).decode(),
+        to_micros(now + LEASE),
+        job.tenant_id,
+        str(job.id),
+        job.lease_token,
+    )
+    if not moved:
+        raise LeaseLost(f"{job.topic} {job.dedup}")
+
+
+async def waiting_jobs(tenant_id: int, topic: str) -> set[str]:
+    """The keys of the jobs of a topic that are not done."""
+    found = await rows("SELECT dedup FROM job WHERE tenant_id = ? AND topic = ? AND state <> 'DONE'", tenant_id, topic)
+    return {entry["dedup"] for entry in found}
+
+
 async def fail_job(job: Job, reason: str) -> None:
     """Give a job up: it stays visible and can be run again."""
     await _release(job, "state = 'FAILED', last_error = ?, lease_token = NULL, lease_until = NULL", reason)

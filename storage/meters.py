@@ -4,6 +4,7 @@ from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UU
 from tortoise.models import Model
 
 from inkmeter.usage import Aggregation, Meter, UnitRounding
+from storage.database import rows
 from storage.fields import InstantField
 from storage.ids import new_id
 
@@ -47,3 +48,8 @@ async def read_meters() -> list[Meter]:
         )
         for row in await StoredMeter.all().order_by("position")
     ]
+
+
+async def meter_ages() -> dict[str, int]:
+    """When each of the operator's meters was made, in µs."""
+    return {entry["code"]: entry["created_at"] for entry in await rows("SELECT code, created_at FROM meter")}

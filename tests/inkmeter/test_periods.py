@@ -1,12 +1,22 @@
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkmeter.periods import Anchor, BillingPeriod, Interval, load_zone, local_midnight, next_midnight
+from inkmeter.periods import (
+    Anchor,
+    BillingPeriod,
+    Interval,
+    day_starts,
+    hour_starts,
+    load_zone,
+    local_midnight,
+    next_midnight,
+)
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia"]
 anchors = st.builds(
@@ -126,3 +136,43 @@ def test_the_next_midnight_ends_the_day(anchor: Anchor, moment: datetime) -> Non
     assert next_midnight(midnight, anchor.zone) == midnight
     before = midnight - timedelta(microseconds=1)
     assert before.astimezone(ZoneInfo(anchor.zone)).date() < midnight.astimezone(ZoneInfo(anchor.zone)).date()
+
+
+def test_a_day_may_have_23_or_25_hours() -> None:
+    zone = "Europe/Berlin"
+    start, end = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 30, 12, tzinfo=UTC)
+    assert list(day_starts(start, end, zone)) == [
+        start,
+        datetime(2026, 3, 28, 23, tzinfo=UTC),
+        datetime(2026, 3, 29, 22, tzinfo=UTC),
+    ]
+    autumn = list(hour_starts(datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC), zone))
+    assert len(autumn) == 25
+    shown = [moment.astimezone(ZoneInfo(zone)).hour for moment in autumn]
+    assert shown == [0, 1, 2, 2, *range(3, 24)]
+
+
+def test_hours_of_zones_that_are_half_an_hour_off() -> None:
+    start = datetime(2026, 3, 10, 9, tzinfo=UTC)
+    hours = list(hour_starts(start, start + timedelta(hours=2), "Asia/Kolkata"))
+    assert hours == [start, start + timedelta(minutes=30), start + timedelta(minutes=90)]
+
+
+def test_samoa_left_out_a_day() -> None:
+    start, end = datetime(2011, 12, 29, 12, tzinfo=UTC), datetime(2012, 1, 1, 12, tzinfo=UTC)
+    days = list(day_starts(start, end, "Pacific/Apia"))
+    assert days == sorted(set(days))
+    shown = [moment.astimezone(ZoneInfo("Pacific/Apia")).date().isoformat() for moment in days]
+    assert shown == ["2011-12-29", "2011-12-31", "2012-01-01", "2012-01-02"]
+
+
+@given(anchors, moments, st.integers(1, 5 * 24 * 60))
+def test_days_and_hours_cut_a_span_without_gaps(anchor: Anchor, start: datetime, minutes: int) -> None:
+    end, local = start + timedelta(minutes=minutes), ZoneInfo(anchor.zone)
+    for cut, longest in ((day_starts, 49), (hour_starts, 2)):
+        starts = list(cut(start, end, anchor.zone))
+        assert starts[0] == start
+        assert starts == sorted(set(starts))
+        assert all(later - earlier <= timedelta(hours=longest) for earlier, later in pairwise([*starts, end]))
+    days = [moment.astimezone(local).date() for moment in day_starts(start, end, anchor.zone)]
+    assert days == sorted(set(days))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inkmeter import METERS, WIDE, BillingPeriod, Rounding, Usage
+from inkmeter.usage import read_quantity
 
 JANUARY = BillingPeriod(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 quantities = st.decimals(min_value=0, max_value=2**63, places=12, allow_nan=False)
@@ -61,3 +62,16 @@ def test_seats_are_not_negative() -> None:
 def test_meters_are_found_by_their_code() -> None:
     assert all(code == meter.code for code, meter in METERS.items())
     assert {"documents_created", "invites_sent", "documents_completed", "signatures", "downloads"} <= set(METERS)
+
+
+@pytest.mark.parametrize(("given", "read"), [(3, 3), (-3, -3), ("3", Decimal(3)), ("1.50", Decimal("1.5")), (0, 0)])
+def test_a_quantity_is_read_exactly(given: object, read: object) -> None:
+    assert read_quantity(given) == read
+
+
+@pytest.mark.parametrize(
+    "given", [1.5, True, None, "", "1e3", " 1", "1.", ".5", "+1", "NaN", "１", "1_000", 10**30, "9" * 31]
+)
+def test_what_is_no_exact_quantity(given: object) -> None:
+    with pytest.raises(ValueError, match="whole number, or a string"):
+        read_quantity(given)

@@ -28,21 +28,24 @@ from tests.world import Api, World
 pytestmark = pytest.mark.anyio
 
 OPERATORS = {
-    "plans",
-    "tenants",
-    "grantCredits",
-    "refundCredits",
-    "revokeCredits",
     "applyDiscount",
     "cancelSubscription",
     "changePlan",
     "changeSeats",
     "closePeriod",
+    "correctUsage",
+    "createMeter",
     "createPlan",
     "endDiscount",
+    "grantCredits",
+    "plans",
     "provisionTenant",
+    "rebuildCounters",
+    "refundCredits",
     "resumeSubscription",
+    "revokeCredits",
     "subscribeTenant",
+    "tenants",
 }
 """Fields for the operator's key alone."""
 OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
@@ -62,6 +65,7 @@ QUERIES = {
         total { amount } } }""",
     "invoice": "query ($invoice: ID!) { invoice(id: $invoice) { state upstream { units } } }",
     "invoices": "query ($tenant: ID) { invoices(tenantId: $tenant) { edges { node { upstream { units } } } } }",
+    "meters": "{ meters { code } }",
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
     "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
     "plans": "{ plans { edges { node { code } } } }",
@@ -69,6 +73,10 @@ QUERIES = {
     "tenants": "{ tenants { edges { node { name } } } }",
     "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
+    "usageEvents": """query ($tenant: ID) { usageEvents(tenantId: $tenant, meter: "invites_sent") {
+        edges { node { idempotencyKey } } } }""",
+    "usageSeries": """query ($tenant: ID) { usageSeries(tenantId: $tenant, meter: "invites_sent",
+        from: "2026-03-01T00:00:00Z", to: "2026-04-01T00:00:00Z", by: TOTAL) { points { used } } }""",
     "viewer": "{ viewer { role tenant { id } } }",
 }
 MUTATIONS = {
@@ -77,6 +85,8 @@ MUTATIONS = {
     "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
     "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
     "closePeriod": "tenantId: $tenant",
+    "correctUsage": 'tenantId: $tenant, corrections: [{eventKey: "billed", idempotencyKey: "c"}]',
+    "createMeter": 'code: "pages", unit: "page", description: "Pages."',
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
@@ -85,6 +95,7 @@ MUTATIONS = {
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
+    "rebuildCounters": "tenantId: $tenant",
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
     "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
@@ -206,8 +217,8 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    asked = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
-    for field in asked:
+    names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
+    for field in (*names, "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -270,8 +281,8 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("document", "invoice", "node", "tenant"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        asked = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
-        for field in (*asked, "usage"):
+        names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
+        for field in (*names, "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):

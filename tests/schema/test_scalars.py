@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 
-from schema.scalars import SCALARS, Base64, BigInt, CurrencyCode, Json
+from schema.scalars import SCALARS, Base64, BigInt, CurrencyCode, Json, Quantity
 
 
 @strawberry.type
@@ -31,6 +31,11 @@ class Query:
     @strawberry.field
     def quantity(self, value: BigInt) -> BigInt:
         assert type(value) is int
+        return value
+
+    @strawberry.field
+    def units(self, value: Quantity) -> Quantity:
+        assert type(value) in (int, Decimal)
         return value
 
     @strawberry.field
@@ -66,6 +71,7 @@ TYPES = {
     "day": "Date",
     "exact": "Decimal",
     "quantity": "BigInt",
+    "units": "Quantity",
     "content": "Base64",
     "config": "JSON",
     "currency": "CurrencyCode",
@@ -241,3 +247,16 @@ def test_every_scalar_is_described() -> None:
     assert all(scalar.description for scalar in SCALARS.values())
     assert {scalar.name for scalar in SCALARS.values()} == set(TYPES.values())
     assert answer("moment", datetime(2026, 1, 1, tzinfo=UTC).isoformat()) == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("given_", "shown"),
+    [(3, "3"), ("3", "3"), ("1.50", "1.5"), ("0.000", "0"), ("-0.0", "0"), ("100", "100"), (0, "0"), ("-2.5", "-2.5")],
+)
+def test_quantities_leave_without_zeros_at_their_end(given_: object, shown: str) -> None:
+    assert answer("units", given_) == shown
+
+
+@pytest.mark.parametrize("value", [1.5, True, "1e3", "", "1.", "one", 10**30, "1" * 31])
+def test_quantities_are_exact(value: object) -> None:
+    assert "a quantity is a whole number, or a string" in refusal("units", value)

@@ -57,7 +57,7 @@ async def test_each_bad_line_says_why_and_the_others_count(world: World) -> None
         b"{nonsense",
         b"[1]",
         line("float", 1.5),
-        line("text", "3"),
+        line("text", "3x"),
         line("unknown", meter="nothing"),
         line("naive", occurredAt="2026-03-10T09:00:00"),
         line("future", occurredAt="2027-03-10T09:00:00Z"),

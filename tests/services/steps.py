@@ -21,6 +21,8 @@ Json = dict[str, Any]
 ERRORS: Final = """userErrors { __typename code message path
     ... on InvalidInput { problems { path message } } ... on InvalidConfig { problems { path message } }
     ... on QuotaExceeded { meter limit used requested resetsAt } ... on SignNowRefused { upstreamCode } }"""
+METER: Final = """code unit description aggregation source property decimals rounding isBuiltIn
+    filters { property values }"""
 DECISION: Final = "decision { reason price { amount currency } }"
 INVOICE: Final = """id state total { amount currency } period { start end } paidAt hostedUrl
     lines { kind label meter model quantity unitPrice amount { amount } }
@@ -198,8 +200,31 @@ class Customer:
         return [edge["node"] for edge in edges]
 
 
-def event(key: str, quantity: int = 1, meter: str = "invites_sent", occurred_at: str | None = None) -> Json:
-    return {"meter": meter, "quantity": quantity, "idempotencyKey": key, "occurredAt": occurred_at}
+def event(
+    key: str,
+    quantity: int | str = 1,
+    meter: str = "invites_sent",
+    occurred_at: str | None = None,
+    properties: Json | None = None,
+) -> Json:
+    fact = {"meter": meter, "quantity": quantity, "idempotencyKey": key, "occurredAt": occurred_at}
+    return fact if properties is None else {**fact, "properties": properties}
+
+
+async def make_meter(world: World, code: str, aggregation: str = "SUM", **content: Any) -> Json:
+    """A meter of the operator's, which must be made; its backfill is still to come."""
+    content = {"unit": code.rstrip("s"), "description": f"All {code}.", "aggregation": aggregation, **content}
+    made = await do(world.operator, "createMeter", f"meter {{ {METER} }}", code=code, **content)
+    assert made["userErrors"] == [], made
+    return dict(made["meter"])
+
+
+async def sums(customer: "Customer", **when: str) -> dict[str, str]:
+    """What `usage` shows as used, of all meters that are not zero, seats left out; `when` are at and asOf."""
+    query = """query ($id: ID, $at: DateTime, $asOf: DateTime) {
+        usage(tenantId: $id, at: $at, asOf: $asOf) { meters { meter used } } }"""
+    meters = (await customer.api.ask(query, id=customer.id, **when))["usage"]["meters"]
+    return {m["meter"]: m["used"] for m in meters if m["used"] != "0" and m["meter"] != "seats"}
 
 
 async def provision(world: World, reference: str = "acme", currency: str = "USD") -> Customer:

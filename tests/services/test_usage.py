@@ -169,12 +169,12 @@ async def test_months_and_meters_at_once_while_signing_goes_on(world: World) -> 
 
 async def test_big_numbers_come_either_way(world: World) -> None:
     customer = await sign_up(world)
-    mutation = """mutation ($id: ID!, $q: BigInt!) { recordUsage(input: {tenantId: $id, events: [
+    mutation = """mutation ($id: ID!, $q: Quantity!) { recordUsage(input: {tenantId: $id, events: [
         {meter: "api_calls", quantity: $q, idempotencyKey: "k"}]}) { results { status } } }"""
-    for quantity, status in ((str(2**63 - 1), "REFUSED"), (2**63 - 1, "REFUSED"), ("1000000000000", "RECORDED")):
+    for quantity, status in ((str(2**63), "REFUSED"), (2**63, "REFUSED"), ("1000000000000", "RECORDED")):
         answer = await world.operator.ask(mutation, id=customer.id, q=quantity)
         assert answer["recordUsage"]["results"] == [{"status": status}]
-    for wrong in (2**63, str(2**63), 1.5, "1e3", True, None):
+    for wrong in (10**30, "1" * 31, 1.5, "1e3", "", " 1", "1.", "NaN", "Infinity", "0x1", "１", True, None):
         answer = await world.operator.post(mutation, id=customer.id, q=wrong)
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 

@@ -132,7 +132,7 @@ async def test_many_at_once_count_each_fact_once(world: World, elsewhere: Platfo
     assert {result.status for result in results} == {RecordStatus.RECORDED, RecordStatus.DUPLICATE}
     expected = dict.fromkeys(METERS, 0)
     for fact in facts:
-        expected[fact.meter] += fact.quantity if fact.idempotency_key in given_keys else 0
+        expected[fact.meter] += int(fact.quantity) if fact.idempotency_key in given_keys else 0
     assert await used_units(tenant) == expected
 
 
