@@ -1,18 +1,22 @@
 """Documents and the operations of signing."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from inkmeter.errors import NotFound
+from inkmeter.errors import NextPlan, NotFound
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_viewer
+from resolvers.usage import credited_types
 from schema import documents as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
+from schema.refusals import next_plan_type
 from schema.scalars import Base64
-from services import documents, invites
+from services import documents, invites, meters
 from services.documents import Document, UploadDocument
 from services.invites import InviteKind, SendInvite, SignatureField, Signer
 from services.operations import StoredOperation
@@ -30,11 +34,17 @@ def document_type(document: Document) -> types.Document:
     )
 
 
-def decision_type(operation: StoredOperation) -> types.QuotaDecision:
+async def decision_type(info: Info, operation: StoredOperation) -> types.QuotaDecision:
     """Why an operation was allowed, as it was decided when it was reserved."""
-    decision = operation.decision
-    price = ExactMoney(int(str(decision["price_minor"])), str(decision["currency"]))
-    return types.QuotaDecision(reason=types.QuotaReason[str(decision["reason"])], price=Money.of(price))
+    decision: Mapping[str, Any] = operation.decision
+    covered, plan = decision["credits"], decision.get("plan")
+    book = await meters.find_meters(info.context.platform, *covered)
+    return types.QuotaDecision(
+        reason=types.QuotaReason[decision["reason"]],
+        price=Money.of(ExactMoney(decision["price_minor"], decision["currency"])),
+        credits=credited_types(covered, book),
+        plan=next_plan_type(NextPlan(plan["id"], plan["code"], plan["name"])) if plan is not None else None,
+    )
 
 
 @mutation("Upload a PDF to SignNow for a tenant.")
@@ -42,7 +52,7 @@ async def upload_document(info: Info, input: types.UploadDocumentInput) -> types
     tenant = await acting_tenant(info, input.tenant_id)
     command = UploadDocument(tenant, input.name, input.content, input.idempotency_key)
     document, operation = await documents.upload_document(info.context.platform, command)
-    return types.UploadDocumentPayload(document=document_type(document), decision=decision_type(operation))
+    return types.UploadDocumentPayload(document=document_type(document), decision=await decision_type(info, operation))
 
 
 @mutation("Ask people to sign a document.")
@@ -58,7 +68,7 @@ async def send_invite(info: Info, input: types.SendInviteInput) -> types.SendInv
         message=input.message,
     )
     document, operation = await invites.send_invite(info.context.platform, command)
-    return types.SendInvitePayload(document=document_type(document), decision=decision_type(operation))
+    return types.SendInvitePayload(document=document_type(document), decision=await decision_type(info, operation))
 
 
 @mutation("Download a document with all that was filled in.")
@@ -69,7 +79,7 @@ async def download_signed(info: Info, input: types.DownloadSignedInput) -> types
     return types.DownloadSignedPayload(
         document=document_type(signed.document),
         content=Base64(signed.content),
-        decision=decision_type(signed.operation),
+        decision=await decision_type(info, signed.operation),
     )
 
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from inkmeter.errors import NotFound
+from resolvers.alerts import alert_type
 from resolvers.context import Info
+from resolvers.credits import grant_types
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
@@ -13,7 +15,7 @@ from resolvers.plans import plan_type
 from resolvers.tenants import tenant_type
 from schema.connections import uuid_of
 from schema.nodes import Id, Node
-from services import documents, invoices, plans, tenants
+from services import alerts, credits, documents, invoices, meters, plans, tenants
 
 
 @query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
@@ -49,7 +51,20 @@ async def _find_invoice(info: Info, key: UUID) -> Node:
     return invoice_type(details, for_operator=viewer.is_operator)
 
 
+async def _find_grant(info: Info, key: UUID) -> Node:
+    grant = await credits.find_grant(require_viewer(info).tenant_id, key)
+    return (await grant_types(info.context.platform, [grant]))[0]
+
+
+async def _find_alert(info: Info, key: UUID) -> Node:
+    alert = await alerts.find_alert(require_viewer(info).tenant_id, key)
+    codes = [alert.meter] if alert.meter else []
+    return alert_type(alert, await meters.find_meters(info.context.platform, *codes))
+
+
 _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
+    "Alert": _find_alert,
+    "CreditGrant": _find_grant,
     "Document": _find_document,
     "Invoice": _find_invoice,
     "Plan": _find_plan,

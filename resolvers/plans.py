@@ -7,6 +7,7 @@ from uuid import UUID
 from strawberry import argument
 
 from inkmeter.errors import NotFound
+from inkmeter.money import Money as ExactMoney
 from inkmeter.periods import Interval
 from resolvers.context import Info
 from resolvers.fields import mutation, query
@@ -15,9 +16,11 @@ from schema import plans as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size, uuid_of
 from schema.money import Money
 from schema.nodes import Id, global_id
+from schema.refusals import TopUpPack, next_plan_type
 from schema.scalars import BigInt, CurrencyCode, Json
 from services import plans, rating
-from services.plans import CreatePlan, LimitPolicy, NewPrice, NewQuota, Plan
+from services.measures import quantity_of
+from services.plans import CreatePlan, FeesDue, LimitPolicy, NewAutoTopUp, NewPack, NewPrice, NewQuota, Plan, Quota
 from services.terms import PlanTerms
 
 
@@ -35,26 +38,70 @@ def plan_type(terms: PlanTerms) -> types.Plan:
             types.Price(meter=entry.meter, model=entry.model, config=Json(dict(entry.config)))
             for entry, _ in terms.prices
         ],
-        quotas=[
-            types.Quota(meter=q.meter, units=BigInt(q.units), policy=types.LimitPolicy[q.policy.name])
-            for q in terms.quotas.values()
-        ],
+        quotas=[_quota_type(terms, quota) for quota in terms.quotas.values()],
+        fees=types.FeesDue[plan.fees.name],
+        minimum_commitment=_money(plan.minimum_minor, plan.currency),
+        successor=next_plan_type(terms.successor) if terms.successor else None,
         created_at=plan.created_at,
     )
+
+
+def _quota_type(terms: PlanTerms, quota: Quota) -> types.Quota:
+    currency, rule = terms.plan.currency, quota.auto_top_up
+    packs = [
+        TopUpPack(units=BigInt(pack["units"]), price=Money.of(ExactMoney(pack["price_minor"], currency)))
+        for pack in quota.packs
+    ]
+    return types.Quota(
+        meter=quota.meter,
+        units=BigInt(int(quantity_of(terms.meters[quota.meter], quota.units))),
+        policy=types.LimitPolicy[quota.policy.name],
+        spend_cap=_money(quota.spend_cap_minor, currency),
+        top_up_packs=packs,
+        auto_top_up=types.AutoTopUp(
+            below=BigInt(rule["below"]),
+            pack_units=packs[rule["pack"]].units,
+            monthly_cap=Money.of(ExactMoney(rule["monthly_cap_minor"], currency)),
+        )
+        if rule
+        else None,
+        alerts_at=list(quota.alerts_at),
+    )
+
+
+def _money(minor: int | None, currency: str) -> Money | None:
+    return None if minor is None else Money.of(ExactMoney(minor, currency))
 
 
 @mutation("Create a plan, or the next version of one. Operator only.")
 async def create_plan(info: Info, input: types.CreatePlanInput) -> types.CreatePlanPayload:
     require_operator(info)
+    successor = input.successor_id
     command = CreatePlan(
         code=input.code,
         name=input.name,
         currency=input.currency,
         prices=[NewPrice(p.meter, p.model, p.config) for p in input.prices],
-        quotas=[NewQuota(q.meter, LimitPolicy[q.policy.name], q.units) for q in input.quotas],
+        quotas=[_new_quota(quota) for quota in input.quotas],
         interval=Interval[input.interval.name],
+        fees=FeesDue[input.fees.name],
+        minimum_commitment=input.minimum_commitment,
+        successor_id=None if successor is None else uuid_of(successor, "Plan", path=("successorId",)),
     )
     return types.CreatePlanPayload(plan=plan_type(await plans.create_plan(info.context.platform, command)))
+
+
+def _new_quota(quota: types.QuotaInput) -> NewQuota:
+    rule = quota.auto_top_up
+    return NewQuota(
+        meter=quota.meter,
+        policy=LimitPolicy[quota.policy.name],
+        units=quota.units,
+        spend_cap=quota.spend_cap,
+        packs=[NewPack(pack.units, pack.price) for pack in quota.top_up_packs],
+        auto_top_up=NewAutoTopUp(rule.below, rule.pack_units, rule.monthly_cap) if rule else None,
+        alerts_at=quota.alerts_at,
+    )
 
 
 @query("One version of a plan.")

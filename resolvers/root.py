@@ -3,8 +3,10 @@
 from strawberry.tools import create_type
 
 from resolvers import (
+    alerts,
     corrections,
     counters,
+    credits,
     discounts,
     documents,
     invoices,
@@ -21,8 +23,11 @@ from resolvers import (
 Query = create_type(
     "Query",
     [
+        alerts.alerts_list,
         plans.billing_models,
         usage.check_quota,
+        credits.credit_balance,
+        credits.credit_history,
         documents.document,
         documents.documents_list,
         plans.explain_price,
@@ -56,14 +61,19 @@ Mutation = create_type(
         plans.create_plan,
         documents.download_signed,
         discounts.end_discount,
+        credits.grant_credits,
         tenants.provision_tenant,
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
         counters.rebuild_counters,
         usage.record_usage,
+        credits.refund_credits,
         subscriptions.resume_subscription,
+        credits.revoke_credits,
         documents.send_invite,
+        alerts.set_budget,
         subscriptions.subscribe_tenant,
+        credits.top_up,
         documents.upload_document,
     ],
     description="Everything that can be done. Each payload has `userErrors`, typed, with what to do about them.",

@@ -1,5 +1,6 @@
 """Subscriptions, and what may change about them."""
 
+from inkmeter.money import Money as ExactMoney
 from inkmeter.periods import Proration
 from resolvers.context import Info
 from resolvers.discounts import discount_type
@@ -8,6 +9,7 @@ from resolvers.permissions import acting_tenant, require_operator
 from resolvers.plans import plan_type
 from schema import subscriptions as types
 from schema.connections import uuid_of
+from schema.money import Money
 from schema.nodes import global_id
 from services import changes, discounts, endings, phases, subscriptions
 from services.changes import ChangeAt, ChangePlan, ChangeSeats
@@ -33,6 +35,7 @@ async def subscription_type(platform: Platform, subscription: Subscription) -> t
         discounts=[
             discount_type(discount, terms.plan.currency) for discount in await discounts.discounts_of(subscription)
         ],
+        budget=_budget_type(subscription, terms.plan.currency),
         is_mirrored=subscription.stripe_subscription_id is not None,
     )
 
@@ -45,6 +48,13 @@ async def _phase_type(platform: Platform, phase: Phase) -> types.SubscriptionPha
         reason=types.PhaseReason[phase.reason.name],
         proration=types.Proration[phase.proration] if phase.proration else None,
     )
+
+
+def _budget_type(subscription: Subscription, currency: str) -> types.Budget | None:
+    if subscription.budget_minor is None:
+        return None
+    amount = Money.of(ExactMoney(subscription.budget_minor, currency))
+    return types.Budget(amount=amount, alerts_at=list(subscription.budget_alerts_at))
 
 
 def period_type(period: Period) -> types.BillingPeriod:

@@ -1,11 +1,14 @@
 """Usage, quota, and recording facts that happened elsewhere."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from strawberry import argument
 
+from inkmeter.errors import NextPlan
+from inkmeter.money import Money as ExactMoney
 from inkmeter.usage import Meter
 from resolvers.context import Info
 from resolvers.fields import mutation, query
@@ -13,14 +16,15 @@ from resolvers.permissions import acting_tenant
 from resolvers.subscriptions import period_type
 from schema import usage as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
-from schema.documents import QuotaDecision, QuotaReason
+from schema.documents import CreditedUnits, QuotaDecision, QuotaReason
 from schema.money import Money
 from schema.nodes import TenantId
 from schema.plans import LimitPolicy
-from schema.refusals import user_error
-from schema.scalars import BigInt, Json, Quantity
-from services import quota, readings, usage
-from services.measures import quantity_of
+from schema.refusals import next_plan_type, pack_type, user_error
+from schema.scalars import Json, Quantity
+from services import meters, quota, readings, usage
+from services.decisions import Decision
+from services.measures import MeterBook, quantity_of
 from services.quota import QuotaStatus
 from services.readings import ListedEvent
 from services.usage import NewEvent
@@ -103,25 +107,45 @@ async def check_quota(
     tenant_id: TenantId = None,
 ) -> types.QuotaStatus:
     tenant = await acting_tenant(info, tenant_id)
-    return status_type(await quota.check_quota(info.context.platform, tenant, meter, quantity))
+    status = await quota.check_quota(info.context.platform, tenant, meter, quantity)
+    covered = status.decision.credits if status.decision else {}
+    return status_type(status, await meters.find_meters(info.context.platform, meter, *covered))
 
 
-def status_type(status: QuotaStatus) -> types.QuotaStatus:
+def status_type(status: QuotaStatus, book: MeterBook) -> types.QuotaStatus:
     """How a meter stands, as the API shows it."""
-    limit, decision = status.quota, status.decision
+    limit, decision, meter = status.quota, status.decision, book[status.meter]
+    cap = limit.spend_cap_minor if limit else None
     return types.QuotaStatus(
         meter=status.meter,
         is_allowed=status.refusal is None,
-        used=BigInt(status.used),
-        reserved=BigInt(status.reserved),
-        limit=BigInt(limit.units) if limit else None,
-        remaining=BigInt(status.remaining) if status.remaining is not None else None,
+        used=shown(meter, status.standing.used),
+        reserved=shown(meter, status.standing.reserved),
+        limit=shown(meter, limit.units) if limit else None,
+        remaining=shown(meter, status.remaining) if status.remaining is not None else None,
         policy=LimitPolicy[limit.policy.name] if limit else None,
+        credits=shown(meter, status.standing.credits),
+        spend_cap=Money.of(ExactMoney(cap, status.terms.plan.currency)) if cap is not None else None,
+        packs=[pack_type(pack) for pack in status.packs],
+        next_plan=next_plan_type(status.next_plan) if status.next_plan else None,
         resets_at=status.period.ends_at,
-        decision=QuotaDecision(reason=QuotaReason[decision.reason.name], price=Money.of(decision.price))
-        if decision
-        else None,
+        decision=_decision_type(decision, book) if decision else None,
         refusal=user_error(status.refusal) if status.refusal else None,
+    )
+
+
+def credited_types(covered: Mapping[str, int], book: MeterBook) -> list[CreditedUnits]:
+    """What credits cover, by meter."""
+    return [CreditedUnits(meter=code, units=shown(book[code], units)) for code, units in sorted(covered.items())]
+
+
+def _decision_type(decision: Decision, book: MeterBook) -> QuotaDecision:
+    plan = decision.terms.plan
+    return QuotaDecision(
+        reason=QuotaReason[decision.reason.name],
+        price=Money.of(decision.price),
+        credits=credited_types(decision.credits, book),
+        plan=next_plan_type(NextPlan(str(plan.id), plan.code, plan.name)) if decision.upgraded_for else None,
     )
 
 

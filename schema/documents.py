@@ -8,8 +8,8 @@ from strawberry import relay
 
 from schema.money import Money
 from schema.nodes import Node
-from schema.refusals import UserError
-from schema.scalars import Base64
+from schema.refusals import NextPlan, UserError
+from schema.scalars import Base64, Quantity
 
 
 @strawberry.enum(description="How far a document has come.")
@@ -32,12 +32,22 @@ class Document(Node):
 class QuotaReason(Enum):
     INCLUDED = strawberry.enum_value("INCLUDED", description="It costs nothing more in this period.")
     OVERAGE = strawberry.enum_value("OVERAGE", description="It is billed at the price that stands beside this.")
+    CREDIT = strawberry.enum_value("CREDIT", description="Credits cover what is beyond the quota.")
+    UPGRADED = strawberry.enum_value("UPGRADED", description="It is the first one on the plan's successor.")
+
+
+@strawberry.type(description="Units of a meter that credits cover.")
+class CreditedUnits:
+    meter: str = strawberry.field(description="Code of the meter.")
+    units: Quantity = strawberry.field(description="How many.")
 
 
 @strawberry.type(description="Why an operation was allowed, and what it costs on top of the usage before it.")
 class QuotaDecision:
     reason: QuotaReason = strawberry.field(description="Why.")
     price: Money = strawberry.field(description="The exact marginal price under the current plan.")
+    credits: list[CreditedUnits] = strawberry.field(description="What credits cover, by meter; it costs nothing.")
+    plan: NextPlan | None = strawberry.field(description="The plan that UPGRADED leads to.")
 
 
 @strawberry.input(description="A PDF.")

@@ -5,10 +5,11 @@ from decimal import Decimal
 from enum import Enum
 
 import strawberry
+from strawberry import relay
 
 from schema.money import Money
 from schema.nodes import Node
-from schema.refusals import UserError
+from schema.refusals import NextPlan, TopUpPack, UserError
 from schema.scalars import BigInt, CurrencyCode, Json
 
 
@@ -22,6 +23,14 @@ class Interval(Enum):
 class LimitPolicy(Enum):
     SOFT = strawberry.enum_value("SOFT", description="It goes on; what is beyond is billed as the price says.")
     HARD = strawberry.enum_value("HARD", description="Refused with `QuotaExceeded` until the period resets.")
+    TOP_UP = strawberry.enum_value("TOP_UP", description="Refused with `TopUpRequired` until credits are bought.")
+    AUTO_UPGRADE = strawberry.enum_value("AUTO_UPGRADE", description="It goes on, on the plan's successor.")
+
+
+@strawberry.enum(description="When a plan's fees are billed.")
+class FeesDue(Enum):
+    ARREARS = strawberry.enum_value("ARREARS", description="With the usage of their own period.")
+    ADVANCE = strawberry.enum_value("ADVANCE", description="Before their period begins.")
 
 
 @strawberry.type(description="A billing model with its configuration, for one meter.")
@@ -31,11 +40,22 @@ class Price:
     config: Json = strawberry.field(description="The billing model's configuration, in full.")
 
 
+@strawberry.type(description="Buys credits by itself whenever fewer are left than this.")
+class AutoTopUp:
+    below: BigInt = strawberry.field(description="It buys when fewer credits of the meter are left.")
+    pack_units: BigInt = strawberry.field(description="The pack that it buys, by its units.")
+    monthly_cap: Money = strawberry.field(description="The most that it spends in a billing period.")
+
+
 @strawberry.type(description="The limit of a meter in a billing period.")
 class Quota:
     meter: str = strawberry.field(description="What is limited.")
     units: BigInt = strawberry.field(description="The limit.")
-    policy: LimitPolicy = strawberry.field(description="What happens there.")
+    policy: LimitPolicy = strawberry.field(description="What happens there, once credits are used up.")
+    spend_cap: Money | None = strawberry.field(description="The most that a billing period's overage may cost.")
+    top_up_packs: list[TopUpPack] = strawberry.field(description="Credits on offer.")
+    auto_top_up: AutoTopUp | None = strawberry.field(description="Whether credits are bought by themselves.")
+    alerts_at: list[int] = strawberry.field(description="Percentages of the quota that make an alert.")
 
 
 @strawberry.type(description="One version of a plan. It never changes.")
@@ -47,6 +67,9 @@ class Plan(Node):
     interval: Interval = strawberry.field(description="How long a billing period lasts.")
     prices: list[Price] = strawberry.field(description="Everything that is charged.")
     quotas: list[Quota] = strawberry.field(description="Everything that is limited.")
+    fees: FeesDue = strawberry.field(description="When its fees are billed.")
+    minimum_commitment: Money | None = strawberry.field(description="The least that a whole billing period costs.")
+    successor: NextPlan | None = strawberry.field(description="The plan that AUTO_UPGRADE goes on with.")
     created_at: datetime = strawberry.field(description="When this version was made.")
 
 
@@ -64,12 +87,38 @@ class PriceInput:
     config: Json = strawberry.field(description="The billing model's configuration; amounts as strings.")
 
 
+@strawberry.input(description="A top-up on offer.")
+class TopUpPackInput:
+    units: BigInt = strawberry.field(description="How many.")
+    price: Decimal = strawberry.field(description="What all of them cost, in major units of the plan's currency.")
+
+
+@strawberry.input(description="Buy credits whenever few are left.")
+class AutoTopUpInput:
+    below: BigInt = strawberry.field(description="Buy when fewer credits of the meter are left.")
+    pack_units: BigInt = strawberry.field(description="Which of the quota's packs, by its units.")
+    monthly_cap: Decimal = strawberry.field(description="The most that may be spent so in a billing period.")
+
+
 @strawberry.input(description="A limit to be.")
 class QuotaInput:
     meter: str = strawberry.field(description="What is limited.")
     policy: LimitPolicy = strawberry.field(description="What happens at the limit.")
     units: BigInt | None = strawberry.field(
         default=None, description="The limit; if missing, what the meter's price includes."
+    )
+    spend_cap: Decimal | None = strawberry.field(
+        default=None, description="The most that a billing period's overage may cost; with SOFT alone."
+    )
+    top_up_packs: list[TopUpPackInput] = strawberry.field(
+        default_factory=list, description="Credits on offer, at most 20 packs; TOP_UP needs at least one."
+    )
+    auto_top_up: AutoTopUpInput | None = strawberry.field(
+        default=None, description="Buy one of the packs whenever few credits are left."
+    )
+    alerts_at: list[int] = strawberry.field(
+        default_factory=lambda: [50, 80, 100],
+        description="Percentages of the quota that make an alert, from 1 to 1000, ascending.",
     )
 
 
@@ -81,6 +130,13 @@ class CreatePlanInput:
     prices: list[PriceInput] = strawberry.field(description="Everything that is charged, in the order of the bill.")
     quotas: list[QuotaInput] = strawberry.field(default_factory=list, description="Everything that is limited.")
     interval: Interval = strawberry.field(default=Interval.MONTH, description="How long a billing period lasts.")
+    fees: FeesDue = strawberry.field(default=FeesDue.ARREARS, description="When its fees are billed.")
+    minimum_commitment: Decimal | None = strawberry.field(
+        default=None, description="The least that a whole billing period costs, in major units."
+    )
+    successor_id: relay.GlobalID | None = strawberry.field(
+        default=None, description="An existing plan of the same currency and interval, for AUTO_UPGRADE to go on with."
+    )
 
 
 @strawberry.type(description="What became of `createPlan`.")

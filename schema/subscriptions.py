@@ -7,6 +7,7 @@ import strawberry
 from strawberry import relay
 
 from schema.discounts import Discount
+from schema.money import Money
 from schema.nodes import Node
 from schema.plans import Plan
 from schema.refusals import UserError
@@ -16,6 +17,12 @@ from schema.refusals import UserError
 class BillingPeriod:
     start: datetime = strawberry.field(description="The first instant.")
     end: datetime = strawberry.field(description="The first instant that is not in it.")
+
+
+@strawberry.type(description="What usage may cost in a billing period before somebody is told. It stops nothing.")
+class Budget:
+    amount: Money = strawberry.field(description="The budget.")
+    alerts_at: list[int] = strawberry.field(description="Percentages of it that make an alert.")
 
 
 @strawberry.enum(description="How fees are charged for a part of a billing period.")
@@ -65,6 +72,7 @@ class Subscription(Node):
     trial_ends_at: datetime | None = strawberry.field(description="Until then nothing is billed; null without a trial.")
     ends_at: datetime | None = strawberry.field(description="When it ends or has ended; null if it goes on.")
     discounts: list[Discount] = strawberry.field(description="In the order in which they are taken off.")
+    budget: Budget | None = strawberry.field(description="Set with `setBudget`.")
     is_mirrored: bool = strawberry.field(description="Whether Stripe has it; if not, that goes on by itself.")
 
 

@@ -8,9 +8,10 @@ import strawberry
 from strawberry import relay
 
 from schema.documents import QuotaDecision
+from schema.money import Money
 from schema.plans import LimitPolicy
-from schema.refusals import UserError
-from schema.scalars import BigInt, Json, Quantity
+from schema.refusals import NextPlan, TopUpPack, UserError
+from schema.scalars import Json, Quantity
 from schema.subscriptions import BillingPeriod
 
 
@@ -33,11 +34,15 @@ class Usage:
 class QuotaStatus:
     meter: str = strawberry.field(description="Code of the meter.")
     is_allowed: bool = strawberry.field(description="Whether the units asked for could be used now.")
-    used: BigInt = strawberry.field(description="Units used in this period.")
-    reserved: BigInt = strawberry.field(description="Units reserved in this period.")
-    limit: BigInt | None = strawberry.field(description="The quota's limit; null without one.")
-    remaining: BigInt | None = strawberry.field(description="Units left under the limit; null without one.")
+    used: Quantity = strawberry.field(description="Units used in this period.")
+    reserved: Quantity = strawberry.field(description="Units reserved in this period.")
+    limit: Quantity | None = strawberry.field(description="The quota's limit; null without one.")
+    remaining: Quantity | None = strawberry.field(description="Units left under the limit; null without one.")
     policy: LimitPolicy | None = strawberry.field(description="What happens at the limit; null without one.")
+    credits: Quantity = strawberry.field(description="Credits that are free to pay for what is beyond the limit.")
+    spend_cap: Money | None = strawberry.field(description="The most that the period's overage may cost.")
+    packs: list[TopUpPack] = strawberry.field(description="Credits that the plan offers for the meter.")
+    next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
     resets_at: datetime = strawberry.field(description="When the next billing period begins.")
     decision: QuotaDecision | None = strawberry.field(description="Why they are allowed, at what price.")
     refusal: UserError | None = strawberry.field(description="Why they are not.")

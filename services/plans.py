@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,14 +11,19 @@ import orjson
 
 from inkmeter.billing_model import BillingModel
 from inkmeter.errors import InvalidConfig, NextPlan, NotFound, Problem, Refused
+from inkmeter.money import to_money
 from inkmeter.periods import Interval
-from services import meters
+from services import limits, meters
+from services.limits import NewAutoTopUp as NewAutoTopUp
+from services.limits import NewPack as NewPack
+from services.limits import NewQuota as NewQuota
 from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
 from services.terms import PlanTerms
 from storage.database import insert_new, transaction
+from storage.plans import FeesDue as FeesDue
 from storage.plans import LimitPolicy as LimitPolicy
 from storage.plans import Plan as Plan
 from storage.plans import Price as Price
@@ -36,17 +42,10 @@ class NewPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class NewQuota:
-    """A quota to be; without `units` the allowance of the meter's price is the limit."""
-
-    meter: str
-    policy: LimitPolicy
-    units: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CreatePlan:
-    """All of a plan's terms."""
+    """All of a plan's terms; `minimum_commitment` is of a whole period, in major units. The successor must exist
+    before, so that plans cannot follow each other in a ring.
+    """
 
     code: str
     name: str
@@ -54,22 +53,31 @@ class CreatePlan:
     prices: Sequence[NewPrice]
     quotas: Sequence[NewQuota] = ()
     interval: Interval = Interval.MONTH
+    fees: FeesDue = FeesDue.ARREARS
+    minimum_commitment: Decimal | None = None
+    successor_id: UUID | None = None
 
 
 async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
     """Create a plan, or its next version if the code exists with other content.
 
     The same content again answers the version that stands. Raises InvalidInput and InvalidConfig, with every wrong
-    path.
+    path, and NotFound for the successor.
     """
     codes = {*(new.meter for new in command.prices), *(quota.meter for quota in command.quotas)}
-    models = _check(platform, command, await meters.find_meters(platform, *codes))
+    book = await meters.find_meters(platform, *codes)
+    models = _check(platform, command, await _successor(command), book)
+    quotas = _stored_quotas(command, models, book)
+    minimum = command.minimum_commitment
     content = {
         "name": command.name,
         "currency": command.currency,
         "interval": command.interval,
+        "fees": command.fees,
+        "minimum": None if minimum is None else to_money(minimum, command.currency).minor,
+        "successor": str(command.successor_id) if command.successor_id else None,
         "prices": [[p.meter, p.model, m.model_dump(mode="json", by_alias=True)] for p, m in models],
-        "quotas": sorted([q.meter, _units(q, models), q.policy] for q in command.quotas),
+        "quotas": sorted(quotas, key=lambda quota: str(quota["meter"])),
     }
     content_hash = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     while True:
@@ -82,15 +90,20 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
             name=command.name,
             currency=command.currency,
             interval=command.interval,
+            fees=command.fees,
+            minimum_minor=content["minimum"],
+            successor_id=command.successor_id,
             content_hash=content_hash,
             created_at=platform.clock.now(),
         )
-        if await _insert(plan, command, models):
+        if await _insert(plan, models, quotas):
             return await load_terms(platform, plan.id)
         # Someone made this version at the same moment: look again.
 
 
-async def _insert(plan: Plan, command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]]) -> bool:
+async def _insert(
+    plan: Plan, models: Sequence[tuple[NewPrice, BillingModel]], quotas: Sequence[Mapping[str, Any]]
+) -> bool:
     async with transaction():
         if not await insert_new(plan, ["code", "version"]):
             return False
@@ -102,16 +115,32 @@ async def _insert(plan: Plan, command: CreatePlan, models: Sequence[tuple[NewPri
                 model=new.model,
                 config=model.model_dump(mode="json", by_alias=True),
             )
-        for quota in command.quotas:
-            await Quota.create(plan_id=plan.id, meter=quota.meter, units=_units(quota, models), policy=quota.policy)
+        for quota in quotas:
+            await Quota.create(plan_id=plan.id, **quota)
     return True
 
 
-def _check(platform: Platform, command: CreatePlan, book: MeterBook) -> list[tuple[NewPrice, BillingModel]]:
+async def _successor(command: CreatePlan) -> Plan | None:
+    if command.successor_id is None:
+        return None
+    found = await Plan.get_or_none(id=command.successor_id)
+    if found is None:
+        raise NotFound("no such plan", path=("successorId",))
+    return found
+
+
+def _check(
+    platform: Platform, command: CreatePlan, successor: Plan | None, book: MeterBook
+) -> list[tuple[NewPrice, BillingModel]]:
     problems = Problems()
     problems.check_code(command.code, "code")
     problems.check_text(command.name, "name")
     check_currency(problems, command.currency)
+    if command.minimum_commitment is not None:
+        problems.check_amount(command.minimum_commitment, command.currency, "minimumCommitment")
+    if successor is not None:
+        is_alike = (successor.currency, successor.interval) == (command.currency, command.interval)
+        problems.check(is_alike, "is a plan of the same currency and interval", "successorId")
     problems.check(1 <= len(command.prices) <= MAX_PRICES, f"needs 1 to {MAX_PRICES} prices", "prices")
     config_problems: list[Problem] = []
     models: list[tuple[NewPrice, BillingModel]] = []
@@ -143,12 +172,26 @@ def _check_quotas(
         if problems.check_meter(book, quota.meter, *path, "meter"):
             kind = book[quota.meter].aggregation
             problems.check(kind not in LEVELS, f"{kind} meters take no quota: a level is not used up", *path, "meter")
-        if quota.units is not None:
-            problems.check(0 <= quota.units < 2**63, "is a number of units, zero or more", *path, "units")
-        elif len(models) == len(command.prices):
+        decimals = _decimals(quota.meter, book)
+        if quota.units is None and len(models) == len(command.prices):
             allowed = _allowance(quota.meter, models)
             why = "is needed: no price of this meter has an allowance, whatever the seats"
-            problems.check(allowed is not None, why, *path, "units")
+            problems.check(allowed is not None and allowed * 10**decimals < 2**63, why, *path, "units")
+        has_successor = command.successor_id is not None
+        limits.check_quota(problems, quota, command.currency, decimals, path, has_successor=has_successor)
+
+
+def _decimals(meter: str, book: MeterBook) -> int:
+    return book[meter].decimals if meter in book else 0
+
+
+def _stored_quotas(
+    command: CreatePlan, models: Sequence[tuple[NewPrice, BillingModel]], book: MeterBook
+) -> list[dict[str, Any]]:
+    return [
+        limits.stored_quota(quota, _units(quota, models), command.currency, _decimals(quota.meter, book))
+        for quota in command.quotas
+    ]
 
 
 def _allowance(meter: str, models: Sequence[tuple[NewPrice, BillingModel]]) -> int | None:

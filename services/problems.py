@@ -1,9 +1,11 @@
 """Collecting everything that is wrong with an input, to say it all at once."""
 
 import re
+from decimal import Decimal
 from typing import Final
 
 from inkmeter.errors import InvalidInput, Problem
+from inkmeter.money import CURRENCY_DIGITS, WIDE
 from services.measures import MeterBook
 
 _EMAIL: Final = re.compile(r"[^@\s<>,;\x00-\x1f]{1,64}@[^@\s<>,;\x00-\x1f]{1,190}")
@@ -53,6 +55,16 @@ class Problems:
             return True
         self.add(f"no such meter; there are {', '.join(sorted(book.meters))}", *path)
         return False
+
+    def check_amount(self, amount: Decimal, currency: str, *path: str, least: int = 0) -> bool:
+        """Money of at least so many minor units, without more digits after the point than the currency has."""
+        digits = CURRENCY_DIGITS.get(currency)
+        if digits is None:  # which is a problem of its own
+            return False
+        minor = amount.scaleb(digits, WIDE)
+        size = "above zero" if least else "of zero or more"
+        rule = f"is an amount {size}, with at most {digits} digits after the point"
+        return self.check(minor == minor.to_integral_value() and least <= minor < 2**63, rule, *path)
 
     def refuse(self) -> None:
         """Raise InvalidInput if anything was found."""

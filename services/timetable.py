@@ -8,12 +8,14 @@ from typing import Final
 from services import (
     closing,
     counters,
+    credits,
     invoices,
     jobs,
     meters,
     mirroring,
     periods,
     pushing,
+    refunds,
     settling,
     signing,
     tenants,
@@ -32,6 +34,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     pushing.FOLLOW: invoices.follow_payment,
     signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
+    credits.EXPIRE: credits.expire_credits,
+    refunds.REFUND: refunds.finish_refund,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
 }

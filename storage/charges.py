@@ -13,10 +13,11 @@ from storage.ids import new_id
 
 
 class ChargeKind(StrEnum):
-    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule."""
+    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule; a REFUND gives money back."""
 
     TOP_UP = "TOP_UP"
     AUTO_TOP_UP = "AUTO_TOP_UP"
+    REFUND = "REFUND"
 
 
 class Charge(Model):
@@ -36,6 +37,17 @@ class Charge(Model):
 
     class Meta:
         table = "charge"
+
+
+async def sum_bought(tenant_id: int, period_starts_at: datetime) -> dict[str, int]:
+    """What the plan's own rule has spent on top-ups in a period, in minor units, by meter."""
+    found = await rows(
+        "SELECT meter, SUM(amount_minor) AS amount FROM charge "
+        "WHERE tenant_id = ? AND period_starts_at = ? AND kind = 'AUTO_TOP_UP' GROUP BY meter",
+        tenant_id,
+        to_micros(period_starts_at),
+    )
+    return {entry["meter"]: int(entry["amount"]) for entry in found}
 
 
 async def lock_open_charges(tenant_id: int, before: datetime | None) -> list[Charge]:

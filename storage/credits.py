@@ -1,11 +1,16 @@
 """Credits: units that were bought or given, and every movement of them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.fields import InstantField
+from storage.database import rows
+from storage.fields import InstantField, from_micros
 from storage.ids import new_id
 
 
@@ -53,7 +58,10 @@ class CreditGrant(Model):
 
 
 class CreditEntry(Model):
-    """One movement of a grant's units, never changed; `event_id` is the usage event that consumed or returned them."""
+    """One movement of a grant's units, never changed; those that take are negative.
+
+    `event_id` is the usage event that consumed or returned them.
+    """
 
     tenant_id = BigIntField()
     id = UUIDField(primary_key=True, default=new_id)
@@ -68,3 +76,82 @@ class CreditEntry(Model):
 
     class Meta:
         table = "credit_entry"
+
+
+async def open_grants(tenant_id: int) -> list[CreditGrant]:
+    """The tenant's grants with units left, expired ones too, in the order in which they are consumed."""
+    found = await CreditGrant.filter(tenant_id=tenant_id, remaining__gt=0)
+    return sorted(found, key=_in_order)
+
+
+def _in_order(grant: CreditGrant) -> tuple[int, bool, datetime, datetime, UUID]:
+    never = grant.expires_at is None
+    return grant.priority, never, grant.expires_at or grant.created_at, grant.created_at, grant.id
+
+
+async def sum_entries(tenant_id: int) -> dict[str, dict[CreditEntryKind, int]]:
+    """What each kind of entry has added to the tenant's credits, or taken from them, by meter."""
+    sums: dict[str, dict[CreditEntryKind, int]] = {}
+    for entry in await rows(
+        "SELECT meter, kind, SUM(units) AS units FROM credit_entry WHERE tenant_id = ? GROUP BY meter, kind", tenant_id
+    ):
+        sums.setdefault(entry["meter"], {})[CreditEntryKind(entry["kind"])] = int(entry["units"])
+    return sums
+
+
+async def sum_pledged(tenant_id: int) -> Mapping[str, int]:
+    """Credits that are kept for reserved units, by meter, in all periods."""
+    found = await rows(
+        "SELECT meter, SUM(pledged) AS pledged FROM usage_counter WHERE tenant_id = ? AND pledged > 0 GROUP BY meter",
+        tenant_id,
+    )
+    return {entry["meter"]: int(entry["pledged"]) for entry in found}
+
+
+@dataclass(frozen=True, slots=True)
+class TracedEntry:
+    """An entry with the key of the usage event that it belongs to, if it belongs to one."""
+
+    id: UUID
+    grant_id: UUID
+    meter: str
+    kind: CreditEntryKind
+    units: int
+    period_starts_at: datetime | None
+    event_key: str | None
+    note: str | None
+    created_at: datetime
+
+
+async def traced_entries(
+    tenant_id: int, *, meter: str | None, grant_id: UUID | None, after: UUID | None, limit: int
+) -> list[TracedEntry]:
+    """A tenant's entries in the order in which they were made, of one meter or one grant if one is given."""
+    conditions = ["e.tenant_id = ?"]
+    values: list[int | str] = [tenant_id]
+    for column, value in (("e.meter =", meter), ("e.grant_id =", grant_id), ("e.id >", after)):
+        if value is not None:
+            conditions.append(f"{column} ?")
+            values.append(str(value))
+    found = await rows(
+        "SELECT e.id, e.grant_id, e.meter, e.kind, e.units, e.period_starts_at, u.idempotency_key AS event_key, "
+        "e.note, e.created_at FROM credit_entry e "
+        "LEFT JOIN usage_event u ON u.tenant_id = e.tenant_id AND u.id = e.event_id "
+        f"WHERE {' AND '.join(conditions)} ORDER BY e.id LIMIT ?",
+        *values,
+        limit,
+    )
+    return [
+        TracedEntry(
+            id=UUID(str(entry["id"])),
+            grant_id=UUID(str(entry["grant_id"])),
+            meter=entry["meter"],
+            kind=CreditEntryKind(entry["kind"]),
+            units=entry["units"],
+            period_starts_at=None if entry["period_starts_at"] is None else from_micros(entry["period_starts_at"]),
+            event_key=entry["event_key"],
+            note=entry["note"],
+            created_at=from_micros(entry["created_at"]),
+        )
+        for entry in found
+    ]

@@ -64,7 +64,7 @@ class Price(Model):
 
 
 class Quota(Model):
-    """The limit of a meter in a period, in units, and what happens there."""
+    """The limit of a meter in a period, in 10^-decimals units, and what happens there; credits are in whole units."""
 
     id = UUIDField(primary_key=True, default=new_id)
     plan_id = UUIDField()

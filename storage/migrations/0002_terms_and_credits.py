@@ -73,6 +73,8 @@ CREATE TABLE IF NOT EXISTS credit_entry (
   created_at {bigint} NOT NULL,
   PRIMARY KEY (tenant_id, id),
   FOREIGN KEY (tenant_id, grant_id) REFERENCES credit_grant (tenant_id, id));
+CREATE UNIQUE INDEX IF NOT EXISTS credit_entry_taken_once ON credit_entry (tenant_id, note)
+  WHERE kind IN ('REVOKED', 'REFUNDED');
 CREATE INDEX IF NOT EXISTS credit_entry_period ON credit_entry (tenant_id, meter, period_starts_at);
 CREATE TABLE IF NOT EXISTS charge (
   tenant_id {bigint} NOT NULL REFERENCES tenant (id),

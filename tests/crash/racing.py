@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from uuid import UUID
 
 from inkmeter.errors import OutcomeUnknown, QuotaExceeded
-from services import operations
+from services import credits, operations
 from services.commands import Intent
 from services.operations import OperationKind, StoredOperation
 from services.platform import Platform
@@ -65,3 +66,34 @@ async def take_and_give_back(place: Place, tenant_id: int, tasks: int, times: in
             return "granted"
 
         return await asyncio.gather(*(take_turns(task) for task in range(tasks)))
+
+
+async def use_all(place: Place, tenant_id: int, keys: Sequence[str]) -> list[str]:
+    """Upload under each key, all at once: the reason of each decision, or "refused"."""
+    async with place.platform() as platform:
+        tenant = await Tenant.get(id=tenant_id)
+
+        async def use(key: str) -> str:
+            try:
+                operation = await reserve(platform, tenant, key, 1)
+            except QuotaExceeded as refusal:
+                return verdict(refusal)
+            await operations.succeed(platform, operation, {"documents_created": 1, "api_calls": 1})
+            return str(operation.decision["reason"])
+
+        return await asyncio.gather(*(use(key) for key in keys))
+
+
+async def buy_all(place: Place, tenant_id: int, keys: Sequence[str]) -> list[str]:
+    """Buy a pack of ten under each key, all at once; the ids of the grants."""
+    async with place.platform() as platform:
+        tenant = await Tenant.get(id=tenant_id)
+        bought = await asyncio.gather(*(credits.top_up(platform, tenant, "documents_created", 10, key) for key in keys))
+        return [str(grant.id) for grant in bought]
+
+
+async def refund_all(place: Place, tenant_id: int, grant_id: UUID, keys: Sequence[str]) -> list[int]:
+    """Refund one unit of a grant under each key, one after the other; the minor units that each gave back."""
+    async with place.platform() as platform:
+        taken = [await credits.refund_credits(platform, tenant_id, grant_id, 1, key) for key in keys]
+        return [one.refund.minor if one.refund is not None else 0 for one in taken]

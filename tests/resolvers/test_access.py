@@ -10,7 +10,19 @@ from graphql import GraphQLObjectType
 
 from server.asgi import graphql_schema
 from storage.keys import ApiKey
-from tests.services.steps import INVITES, Customer, Json, event, global_id, make_plan, raw_id, sign_up, signnow_books
+from tests.services.steps import (
+    INVITES,
+    Customer,
+    Json,
+    do,
+    event,
+    global_id,
+    make_plan,
+    quota,
+    raw_id,
+    sign_up,
+    signnow_books,
+)
 from tests.world import Api, World
 
 pytestmark = pytest.mark.anyio
@@ -25,10 +37,13 @@ OPERATORS = {
     "createMeter",
     "createPlan",
     "endDiscount",
+    "grantCredits",
     "plans",
     "provisionTenant",
     "rebuildCounters",
+    "refundCredits",
     "resumeSubscription",
+    "revokeCredits",
     "subscribeTenant",
     "tenants",
 }
@@ -38,8 +53,12 @@ OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
 PDF = base64.b64encode(World.pdf()).decode()
 
 QUERIES = {
+    "alerts": "query ($tenant: ID) { alerts(tenantId: $tenant) { edges { node { percent } } } }",
     "billingModels": "{ billingModels { code } }",
     "checkQuota": 'query ($tenant: ID) { checkQuota(tenantId: $tenant, meter: "invites_sent") { used } }',
+    "creditBalance": "query ($tenant: ID) { creditBalance(tenantId: $tenant) { balance grants { units } } }",
+    "creditHistory": """query ($tenant: ID, $grant: ID) { creditHistory(tenantId: $tenant, grantId: $grant) {
+        edges { node { units } } } }""",
     "document": "query ($tenant: ID, $doc: ID!) { document(tenantId: $tenant, id: $doc) { name } }",
     "documents": "query ($tenant: ID) { documents(tenantId: $tenant) { edges { node { name } } } }",
     "explainPrice": """{ explainPrice(model: "flat", config: {fee: "1"}, quantity: "1", currency: "USD") {
@@ -71,19 +90,25 @@ MUTATIONS = {
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
+    "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
     "endDiscount": "tenantId: $tenant, discountId: $discount",
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "rebuildCounters": "tenantId: $tenant",
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
+    "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "resumeSubscription": "tenantId: $tenant",
     "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
         signers: [{email: "ann@x.test", role: "Signer 1"}]""",
+    "setBudget": 'tenantId: $tenant, amount: "5.00"',
     "subscribeTenant": "tenantId: $tenant, planId: $plan",
+    "topUp": 'tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "t"',
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
-VARIABLES = {"tenant": "ID", "doc": "ID", "invoice": "ID", "node": "ID", "plan": "ID", "discount": "ID"}
+DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
+VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant"), "ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +146,10 @@ def refusals(answer: Json, field: str) -> list[str]:
 
 
 async def owner(world: World, reference: str) -> Owner:
-    customer = await sign_up(world, reference=reference, code=reference)
+    customer = await sign_up(world, reference=reference, code=reference, quotas=[DOWNLOADS])
+    bought = await do(
+        customer.api, "topUp", "grant { id }", tenantId=customer.id, meter="downloads", units=10, idempotencyKey="first"
+    )
     document = await customer.send(1)
     await customer.record(event("billed", 3))
     await world.travel_to(datetime(2026, 4, 10, tzinfo=UTC))
@@ -139,6 +167,7 @@ async def owner(world: World, reference: str) -> Owner:
         "invoice": closed["invoice"]["id"],
         "node": closed["invoice"]["id"],
         "plan": plan,
+        "grant": bought["grant"]["id"],
         "discount": discount["discount"]["id"],
     }
     return Owner(customer, await customer.own_api(), ids)
@@ -188,8 +217,8 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    names = ("checkQuota", "documents", "invoices", "tenant", "upcomingInvoice", "usage", "usageEvents", "usageSeries")
-    for field in names:
+    names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
+    for field in (*names, "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -220,6 +249,8 @@ async def test_a_tenants_key_sees_its_own(world: World) -> None:
         ("recordUsage", []),
         ("uploadDocument", []),
         ("sendInvite", ["Conflict"]),
+        ("setBudget", []),
+        ("topUp", []),
     ):
         assert refusals(await use(acme.api, field, acme.ids), field) == refusal, field
 
@@ -236,7 +267,13 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
     acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
     nobody = {
         name: global_id(kind, "01940000-0000-7000-8000-000000000000")
-        for name, kind in {"tenant": "Tenant", "doc": "Document", "invoice": "Invoice", "node": "Invoice"}.items()
+        for name, kind in {
+            "tenant": "Tenant",
+            "doc": "Document",
+            "invoice": "Invoice",
+            "node": "Invoice",
+            "grant": "CreditGrant",
+        }.items()
     }
     before = await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id)
     books = await signnow_books(world)
@@ -244,20 +281,21 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("document", "invoice", "node", "tenant"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        names = ("checkQuota", "documents", "invoices", "upcomingInvoice", "usage", "usageEvents", "usageSeries")
-        for field in names:
+        names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
+        for field in (*names, "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
-        for field in ("downloadSigned", "recordUsage", "sendInvite", "uploadDocument"):
+        for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):
             answer = await use(bolt.api, field, foreign)
             assert refusals(answer, field) == ["NotFound"], field
             assert answer["data"][field]["userErrors"][0]["path"] == ["tenantId"], field
         own_tenant = {**foreign, "tenant": bolt.customer.id}
         assert (await use(bolt.api, "document", own_tenant))["data"] == {"document": None}
+        assert codes(await use(bolt.api, "creditHistory", own_tenant)) == ["NOT_FOUND"]
         for field in ("downloadSigned", "sendInvite"):
             answer = await use(bolt.api, field, own_tenant)
             assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["documentId"]}], field
-    for kind in ("tenant", "doc", "invoice"):
+    for kind in ("tenant", "doc", "invoice", "grant"):
         assert (await use(bolt.api, "node", {"node": acme.ids[kind]}))["data"] == {"node": None}
         assert (await use(bolt.api, "node", {"node": bolt.ids[kind]}))["data"]["node"] is not None
     assert await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id) == before
@@ -268,7 +306,7 @@ async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: Wo
     acme, bolt = await owner(world, "acme"), await owner(world, "bolt")
     mixed = {**acme.ids, "tenant": bolt.customer.id}
     assert (await use(world.operator, "document", mixed))["data"] == {"document": None}
-    for field in ("downloadSigned", "endDiscount", "sendInvite"):
+    for field in ("downloadSigned", "endDiscount", "refundCredits", "revokeCredits", "sendInvite"):
         assert refusals(await use(world.operator, field, mixed), field) == ["NotFound"]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.steps import Json, do, price, problems, quota, refused, sign_up, stripe_books
+from tests.services.steps import Json, do, global_id, price, problems, quota, raw_id, refused, sign_up, stripe_books
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -13,6 +13,14 @@ pytestmark = pytest.mark.anyio
 PLAN: Json = {"code": "growth", "name": "Growth", "currency": "USD"}
 FLAT = price("invites_sent", "flat", fee="10.00")
 TIERED = price("invites_sent", "tiered", fee="49.00", included=5, overage={"unitPrice": "4.25"})
+
+
+SOFT = quota("invites_sent", "SOFT", 5)
+PACK: Json = {"units": 10, "price": "9.00"}
+AUTO: Json = {"below": 3, "packUnits": 10, "monthlyCap": "18.00"}
+TERMS = """fees minimumCommitment { amount currency } successor { id code name }
+    quotas { meter units policy spendCap { amount } topUpPacks { units price { amount } }
+        autoTopUp { below packUnits monthlyCap { amount } } alertsAt }"""
 
 
 async def create(world: World, *prices: Json, **more: Any) -> Json:
@@ -46,10 +54,17 @@ async def test_whatever_differs_makes_a_version(world: World) -> None:
         {"currency": "EUR"},
         {"interval": "YEAR"},
         {"quotas": [quota("invites_sent", "HARD", 5)]},
+        {"quotas": [{**SOFT, "spendCap": "5.00"}]},
+        {"quotas": [{**SOFT, "topUpPacks": [PACK]}]},
+        {"quotas": [{**SOFT, "topUpPacks": [{**PACK, "price": "9.01"}]}]},
+        {"quotas": [{**SOFT, "topUpPacks": [PACK], "autoTopUp": AUTO}]},
+        {"quotas": [{**SOFT, "alertsAt": [90]}]},
+        {"fees": "ADVANCE"},
+        {"minimumCommitment": "0.00"},
         {"prices": [FLAT, price("downloads", "flat", fee="10.00")]},
         {"prices": [price("invites_sent", "flat", fee="10.01")]},
     ]
-    assert [(await create(world, **other))["plan"]["version"] for other in others] == [1, 2, 3, 4, 5, 6, 7]
+    assert [(await create(world, **other))["plan"]["version"] for other in others] == [*range(1, len(others) + 1)]
 
 
 async def test_the_order_of_quotas_is_no_content_but_that_of_prices_is(world: World) -> None:
@@ -168,6 +183,89 @@ async def test_wrong_terms_are_named(world: World) -> None:
     for change, path in WRONG_TERMS:
         assert path in problems(await create(world, **change))
     assert await versions(world) == []
+
+
+WRONG_LIMITS: list[tuple[Json, list[str]]] = [
+    ({"policy": "TOP_UP"}, ["topUpPacks"]),
+    ({"policy": "AUTO_UPGRADE"}, ["policy"]),
+    ({"policy": "HARD", "spendCap": "1.00"}, ["spendCap"]),
+    ({"spendCap": "1.001"}, ["spendCap"]),
+    ({"spendCap": "-1.00"}, ["spendCap"]),
+    ({"spendCap": "9" * 20}, ["spendCap"]),
+    ({"topUpPacks": [{"units": 0, "price": "0.00"}]}, ["topUpPacks.0.price", "topUpPacks.0.units"]),
+    ({"topUpPacks": [PACK, {"units": 10**12 + 1, "price": "1.005"}]}, ["topUpPacks.1.price", "topUpPacks.1.units"]),
+    ({"topUpPacks": [PACK, {**PACK, "price": "8.00"}]}, ["topUpPacks"]),
+    ({"topUpPacks": [{"units": n, "price": "1"} for n in range(1, 22)]}, ["topUpPacks"]),
+    ({"autoTopUp": AUTO}, ["autoTopUp.packUnits"]),
+    (
+        {"topUpPacks": [PACK], "autoTopUp": {"below": 0, "packUnits": 11, "monthlyCap": "0.001"}},
+        ["autoTopUp.below", "autoTopUp.monthlyCap", "autoTopUp.packUnits"],
+    ),
+    ({"topUpPacks": [PACK], "autoTopUp": {**AUTO, "monthlyCap": "8.99"}}, ["autoTopUp.monthlyCap"]),
+    ({"alertsAt": [0]}, ["alertsAt"]),
+    ({"alertsAt": [1001]}, ["alertsAt"]),
+    ({"alertsAt": [80, 50]}, ["alertsAt"]),
+    ({"alertsAt": [80, 80]}, ["alertsAt"]),
+    ({"alertsAt": [*range(1, 22)]}, ["alertsAt"]),
+    ({"meter": "seats", "policy": "TOP_UP", "topUpPacks": [PACK]}, ["policy", "topUpPacks"]),
+]
+
+
+async def test_every_wrong_path_of_a_limit_is_named(world: World) -> None:
+    for change, paths in WRONG_LIMITS:
+        answer = await create(world, quotas=[quota("downloads", "SOFT", 1), {**SOFT, **change}])
+        assert sorted(problems(answer)) == [f"quotas.1.{path}" for path in paths], change
+    yen = await create(world, currency="JPY", minimumCommitment="0.5", quotas=[{**SOFT, "spendCap": "1.5"}])
+    assert sorted(problems(yen)) == ["minimumCommitment", "quotas.0.spendCap"]
+    assert await versions(world) == []
+
+
+async def test_limits_are_shown_as_they_were_given(world: World) -> None:
+    scale = (await create(world, code="scale", name="Scale"))["plan"]["id"]
+    terms: Json = {
+        "fees": "ADVANCE",
+        "minimumCommitment": "100.00",
+        "successorId": scale,
+        "quotas": [
+            {**SOFT, "spendCap": "0.00", "alertsAt": []},
+            {**quota("downloads", "TOP_UP", 0), "topUpPacks": [PACK, {"units": 100, "price": "80"}], "autoTopUp": AUTO},
+            quota("signatures", "AUTO_UPGRADE", 7),
+        ],
+    }
+    made = (await create(world, **terms))["plan"]
+    shown = (await world.operator.ask(f"query ($id: ID!) {{ plan(id: $id) {{ {TERMS} }} }}", id=made["id"]))["plan"]
+    quotas = {entry.pop("meter"): entry for entry in shown.pop("quotas")}
+    assert shown == {
+        "fees": "ADVANCE",
+        "minimumCommitment": {"amount": "100.00", "currency": "USD"},
+        "successor": {"id": scale, "code": "scale", "name": "Scale"},
+    }
+    plain = {"spendCap": None, "topUpPacks": [], "autoTopUp": None, "alertsAt": [50, 80, 100]}
+    assert quotas == {
+        "invites_sent": {**plain, "units": "5", "policy": "SOFT", "spendCap": {"amount": "0.00"}, "alertsAt": []},
+        "downloads": {
+            **plain,
+            "units": "0",
+            "policy": "TOP_UP",
+            "topUpPacks": [
+                {"units": "10", "price": {"amount": "9.00"}},
+                {"units": "100", "price": {"amount": "80.00"}},
+            ],
+            "autoTopUp": {"below": "3", "packUnits": "10", "monthlyCap": {"amount": "18.00"}},
+        },
+        "signatures": {**plain, "units": "7", "policy": "AUTO_UPGRADE"},
+    }
+
+
+async def test_a_successor_exists_and_is_alike(world: World) -> None:
+    scale = (await create(world, code="scale"))["plan"]["id"]
+    assert (await create(world, successorId=scale))["userErrors"] == []
+    for change in ({"currency": "EUR"}, {"interval": "YEAR"}):
+        assert list(problems(await create(world, successorId=scale, **change))) == ["successorId"]
+    unknown = global_id("Plan", "01940000-0000-7000-8000-000000000000")
+    for wrong in (unknown, global_id("Tenant", raw_id(scale))):
+        error = refused(await create(world, successorId=wrong))
+        assert (error["__typename"], error["path"]) == ("NotFound", ["successorId"])
 
 
 async def test_a_plan_has_at_most_20_prices(world: World) -> None:

@@ -1,0 +1,85 @@
+"""Refunds of bought credits: money that goes back with the next invoice, in proportion to the units taken back."""
+
+from typing import Final
+
+from inkmeter.money import Money
+from services import jobs, subscriptions
+from services.platform import Platform
+from storage.charges import Charge, ChargeKind
+from storage.credits import CreditEntry, CreditEntryKind, CreditGrant
+from storage.database import insert_new, transaction
+from storage.ids import new_id
+from storage.jobs import Job
+
+REFUND: Final = "credits.refund"
+
+
+async def price_of(grant: CreditGrant) -> Money | None:
+    """What the grant cost; None if it was given."""
+    charge = await Charge.get_or_none(tenant_id=grant.tenant_id, idempotency_key=f"grant:{grant.idempotency_key}")
+    return None if charge is None else Money(charge.amount_minor, charge.currency)
+
+
+async def ensure_paid_back(platform: Platform, grant: CreditGrant) -> None:
+    """Before units are taken: whatever dies after that, their money is given back."""
+    await jobs.add_job(
+        platform,
+        tenant_id=grant.tenant_id,
+        topic=REFUND,
+        dedup=str(new_id()),
+        run_in=jobs.FIRST_TRY_IS_OURS,
+        payload={"grant": str(grant.id)},
+    )
+
+
+async def finish_refund(platform: Platform, job: Job) -> None:
+    """The job: give money back for whatever was taken back of a grant and has no charge yet."""
+    grant = await CreditGrant.get(tenant_id=job.tenant_id, id=job.payload["grant"])
+    await pay_back(platform, grant)
+    async with jobs.completing(job):
+        pass
+
+
+async def pay_back(platform: Platform, grant: CreditGrant) -> dict[str, Money]:
+    """Charge a negative amount for each REFUNDED entry of a bought grant, once; answers all amounts by entry's note.
+
+    What was given back up to an entry is rounded down to the minor unit: never more than was paid, and exactly that
+    once all units are back.
+    """
+    price = await price_of(grant)
+    assert price is not None  # noqa: S101 - only bought grants are refunded
+    entries = await CreditEntry.filter(
+        tenant_id=grant.tenant_id, grant_id=grant.id, kind=CreditEntryKind.REFUNDED
+    ).order_by("id")
+    amounts: dict[str, Money] = {}
+    units = given = 0
+    for entry in entries:
+        units -= entry.units
+        amount = Money(price.minor * units // grant.units - given, price.currency)
+        given += amount.minor
+        amounts[str(entry.note)] = amount
+        await _charge(platform, grant, entry, amount)
+    return amounts
+
+
+async def _charge(platform: Platform, grant: CreditGrant, entry: CreditEntry, amount: Money) -> None:
+    key = f"refund:{entry.id}"
+    if await Charge.exists(tenant_id=grant.tenant_id, idempotency_key=key):
+        return
+    now = platform.clock.now()
+    async with transaction():
+        period = await subscriptions.ensure_period(platform, grant.tenant_id, now)
+        await insert_new(
+            Charge(
+                tenant_id=grant.tenant_id,
+                idempotency_key=key,
+                kind=ChargeKind.REFUND,
+                meter=grant.meter,
+                period_starts_at=period.starts_at,
+                label=f"Refund of top-up: {grant.meter}",
+                amount_minor=-amount.minor,
+                currency=amount.currency,
+                created_at=now,
+            ),
+            ["tenant_id", "idempotency_key"],
+        )
