@@ -1,5 +1,6 @@
 """Commands that come to an end: what they print, where, and with which status."""
 
+import json
 import socket
 from pathlib import Path
 from uuid import uuid4
@@ -215,3 +216,27 @@ def test_a_public_url_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INKMETER_PUBLIC_URL", "https://billing.example.com")
     [line] = refusal("keys", "create", "--role", "operator")
     assert line == "INKMETER_SIGNNOW_WEBHOOK_SECRET is needed where INKMETER_PUBLIC_URL is set"
+
+
+def test_query_does_what_the_api_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INKMETER_DATABASE_URL", f"sqlite:///{tmp_path / 'here.sqlite3'}")
+    made = "mutation ($input: CreateMeterInput!) { createMeter(input: $input) { meter { code } userErrors { code } } }"
+    (tmp_path / "meter.graphql").write_text(made)
+    pages = {"code": "pages", "unit": "page", "description": "Pages."}
+    variables = json.dumps({"input": pages})
+    for _ in range(2):
+        result = invoke("query", f"@{tmp_path / 'meter.graphql'}", "--variables", variables)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout) == {"data": {"createMeter": {"meter": {"code": "pages"}, "userErrors": []}}}
+    other = json.dumps({"input": {**pages, "unit": "sheet"}})
+    result = invoke("query", made, "--variables", other)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["data"]["createMeter"]["userErrors"] == [{"code": "CONFLICT"}]
+    result = invoke("query", "{ nothing }")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+def test_query_says_what_it_cannot_read() -> None:
+    assert refusal("query", "{ viewer { role } }", "--variables", "[]") == ["the variables are a JSON object"]
+    assert "cannot be read" in refusal("query", "@missing.graphql")[0]
