@@ -90,6 +90,8 @@ from inkmeter.periods import (
     BillingPeriod,
     Interval,
     Proration,
+    day_starts,
+    hour_starts,
     load_zone,
     local_midnight,
     next_midnight,
@@ -102,6 +104,7 @@ from inkmeter.usage import (
     UnitRounding,
     Usage,
     packs,
+    read_quantity,
 )
 
 __all__ = [
@@ -176,7 +179,9 @@ __all__ = [
     "WebhookRejected",
     "bounded",
     "currency_digits",
+    "day_starts",
     "hookimpl",
+    "hour_starts",
     "invalid",
     "load_zone",
     "local_midnight",
@@ -184,5 +189,6 @@ __all__ = [
     "packs",
     "price",
     "rated",
+    "read_quantity",
     "to_money",
 ]

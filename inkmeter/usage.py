@@ -124,13 +124,13 @@ def packs(quantity: Decimal, size: Decimal | int, rounding: Rounding = Rounding.
 
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
-MAX_DIGITS: Final = 30
+_MAX_DIGITS: Final = 30
 
 
 def read_quantity(value: object) -> int | Decimal:
     """A quantity as it comes in JSON: a whole number, or any exact one as a string. Raises ValueError with the rule."""
-    if type(value) is int and abs(value) < 10**MAX_DIGITS:
+    if type(value) is int and abs(value) < 10**_MAX_DIGITS:
         return value
-    if isinstance(value, str) and len(value) <= MAX_DIGITS and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) <= _MAX_DIGITS and _NUMBER.fullmatch(value):
         return Decimal(value)
-    raise ValueError(f'a quantity is a whole number, or a string such as "1.5", of at most {MAX_DIGITS} digits')
+    raise ValueError(f'a quantity is a whole number, or a string such as "1.5", of at most {_MAX_DIGITS} digits')

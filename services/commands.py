@@ -217,13 +217,12 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
                 want.at(command.tenant_id, to_micros(command.created_at))
                 want.operations.append((command.tenant_id, command.idempotency_key))
             case Record():
-                moments = {to_micros(fact.occurred_at) for fact in command.facts}
-                want.at(command.tenant_id, min(moments))
-                want.at(command.tenant_id, max(moments))
+                want.at(command.tenant_id, to_micros(min(fact.occurred_at for fact in command.facts)))
+                want.at(command.tenant_id, to_micros(max(fact.occurred_at for fact in command.facts)))
                 if with_events:
                     want.events += ((command.tenant_id, fact.idempotency_key) for fact in command.facts)
                 for fact in command.facts:
-                    if not meters.is_plain(fact.meter):
+                    if fact.meter not in meters.plain:
                         _want_values(want, meters, command.tenant_id, fact.meter, fact.quantity, fact.properties)
             case Correct():
                 _want_corrections(want, meters, command)

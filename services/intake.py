@@ -1,14 +1,12 @@
 """Events as they come in, checked and made into facts: the same rules and the same words at every door."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from inkmeter.usage import Aggregation, Meter
-from services.commands import Fact
+from services.commands import NO_PROPERTIES, Fact
 from services.measures import LEVELS, MAX_UNITS, SEATS, MeterBook, added, is_counted, quantity_of, scaled
 from services.problems import MAX_KEY, Problems
 
@@ -19,11 +17,9 @@ OWN_KEYS: Final = ("op:", "signnow:", "correction:", "replacement:")
 MAX_PROPERTIES: Final = 20
 MAX_PROPERTY_NAME: Final = 64
 MAX_PROPERTY_VALUE: Final = 256
-NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """A fact to be counted; `occurred_at` decides its billing period, the present if it is missing.
 
     `quantity` is in the meter's units; `properties` are as they came, of JSON's types.

@@ -40,7 +40,7 @@ class MeterBook:
         for meter in self.meters.values():
             source = meter.source or meter.code
             self._fed[source] = (*self._fed.get(source, ()), meter)
-        self._plain = {code for code, fed in self._fed.items() if len(fed) == 1 and _is_plain(fed[0])}
+        self.plain = {code for code, fed in self._fed.items() if len(fed) == 1 and _is_plain(fed[0])}
         self.simple = frozenset(
             meter.code
             for meter in self.meters.values()
@@ -56,7 +56,7 @@ class MeterBook:
 
     def is_plain(self, code: str) -> bool:
         """Whether events of this code add their quantity to one meter, and do nothing else."""
-        return code in self._plain
+        return code in self.plain
 
     def fed_by(self, code: str) -> tuple[Meter, ...]:
         """The meters that count events of this code: usually the one of that name alone."""

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from inkmeter.clock import Clock
 from inkmeter.events import Event
-from services.commands import Command, wanted
+from services.commands import Command, Record, wanted
 from services.ledger import Planned, plan
 from services.measures import MeterBook
 from services.terms import PlanTerms
@@ -25,6 +25,8 @@ from storage.ledger import Conflicted, Known, LedgerStore, Writes
 log = logging.getLogger("inkmeter.metering")
 
 MAX_BATCH: Final = 256
+MAX_FACTS: Final = 1_000
+"""Facts enough to make a transaction worth its while: more would only keep their senders from sending the next ones."""
 MAX_ATTEMPTS: Final = 8
 
 Waiting = tuple[Command, "asyncio.Future[Any]"]
@@ -75,7 +77,8 @@ class Metering:
     async def _write(self) -> None:
         while self._queue or not self._is_ending:
             await self._filled.wait()
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            size = _batch_size(self._queue)
+            batch, self._queue = self._queue[:size], self._queue[size:]
             if not self._queue and not self._is_ending:
                 self._filled.clear()
             await self._commit(batch)
@@ -122,3 +125,13 @@ class Metering:
         telling = asyncio.get_running_loop().create_task(self._publish(event))
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
+
+
+def _batch_size(queue: Sequence[Waiting]) -> int:
+    """How many of the commands that wait go into one transaction."""
+    facts = 0
+    for size, (command, _) in enumerate(queue[:MAX_BATCH], start=1):
+        facts += len(command.facts) if isinstance(command, Record) else 0
+        if facts >= MAX_FACTS:
+            return size
+    return min(len(queue), MAX_BATCH)

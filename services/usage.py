@@ -1,10 +1,9 @@
 """Recording usage: counted facts, each once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from inkmeter.errors import Conflict, InvalidInput, Refused
 from inkmeter.events import UsageRecorded
@@ -29,8 +28,7 @@ class RecordStatus(StrEnum):
     REFUSED = "REFUSED"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordResult:
+class RecordResult(NamedTuple):
     """What became of one event."""
 
     idempotency_key: str
@@ -52,37 +50,48 @@ async def record_usage(
     book = await meters.find_meters(platform, *{event.meter for event in events})
     now = platform.clock.now()
     results: dict[int, RecordResult] = {}
-    facts: dict[int, Fact] = {}
+    facts: list[Fact] = []
+    places: list[int] = []
     for index, event in enumerate(events):
         try:
-            facts[index] = read_fact(book, event, now, index)
+            facts.append(read_fact(book, event, now, index))
+            places.append(index)
         except InvalidInput as refusal:
             results[index] = RecordResult(event.idempotency_key, RecordStatus.REFUSED, refusal)
-    for index, answer in zip(facts, await _record(platform, tenant, list(facts.values()), now), strict=True):
-        results[index] = _result(facts[index], index, answer)
-    recorded = [fact for index, fact in facts.items() if results[index].status is RecordStatus.RECORDED]
-    for meter in sorted({fact.meter for fact in recorded}):
-        units = [fact.quantity for fact in recorded if fact.meter == meter]
-        total = quantity_of(book[meter], sum(units)) if book[meter].decimals else sum(units)
-        await platform.plugins.publish(UsageRecorded(str(tenant.public_id), now, meter, total, len(units)))
+    units: dict[str, list[int]] = {}
+    for index, fact, answer in zip(places, facts, await _record(platform, tenant, facts, now), strict=True):
+        if answer is True:
+            results[index] = RecordResult(fact.idempotency_key, RecordStatus.RECORDED)
+            units.setdefault(fact.meter, []).append(fact.quantity)
+        else:
+            results[index] = _not_recorded(fact, index, answer)
+    for meter in sorted(units):
+        total = quantity_of(book[meter], sum(units[meter])) if book[meter].decimals else sum(units[meter])
+        await platform.plugins.publish(UsageRecorded(str(tenant.public_id), now, meter, total, len(units[meter])))
     return [results[index] for index in range(len(events))]
 
 
 async def _record(platform: Platform, tenant: Tenant, facts: Sequence[Fact], now: datetime) -> list[bool | Refused]:
     """Count facts; those at moments that no subscription covers are refused, each by itself."""
+    if not facts:
+        return []
     spans = await periods.require_spans(tenant.id)
+    first, last = min(fact.occurred_at for fact in facts), max(fact.occurred_at for fact in facts)
+    if any(first in span and last in span for span in spans):  # nearly always: nothing need be looked at one by one
+        answers: list[bool | Refused] = await operations.submit(platform, Record(tenant.id, facts, now))
+        return answers
     is_covered = [any(fact.occurred_at in span for span in spans) for fact in facts]
     covered = [fact for fact, is_so in zip(facts, is_covered, strict=True) if is_so]
-    answers = iter(await operations.submit(platform, Record(tenant.id, covered, now)) if covered else [])
+    counted = iter(await operations.submit(platform, Record(tenant.id, covered, now)) if covered else [])
     return [
-        next(answers) if is_so else periods.uncovered(spans, fact.occurred_at)
+        next(counted) if is_so else periods.uncovered(spans, fact.occurred_at)
         for fact, is_so in zip(facts, is_covered, strict=True)
     ]
 
 
-def _result(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:
+def _not_recorded(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:
     if isinstance(answer, Conflict):
         answer = Conflict(answer.message, path=("events", str(index), *answer.path))
     if isinstance(answer, Refused):
         return RecordResult(fact.idempotency_key, RecordStatus.REFUSED, answer)
-    return RecordResult(fact.idempotency_key, RecordStatus.RECORDED if answer else RecordStatus.DUPLICATE)
+    return RecordResult(fact.idempotency_key, RecordStatus.DUPLICATE)
