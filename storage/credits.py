@@ -14,7 +14,6 @@ from storage.database import row, rows
 from storage.fields import InstantField, from_micros
 from storage.ids import new_id
 
-
 # As its index says: a parameter would not do.
 _ENDED: Final = "kind IN ('EXPIRED', 'REVOKED', 'REFUNDED')"
 
