@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inkmeter.money import Money
-from services import closing, drafting, meters, periods, subscriptions
+from services import closing, drafting, meters, periods, rating, subscriptions
 from services.drafting import NewLine
 from services.platform import Platform
 from storage.invoices import InvoiceKind, LineItem
@@ -43,4 +43,4 @@ async def preview_invoice(platform: Platform, tenant: Tenant) -> UpcomingInvoice
     lines = await closing.lines_due(platform, subscription, period, following, touched)
     plan = await closing.plan_of(platform, subscription, period)
     lines += drafting.extra_lines(platform, tenant, period, InvoiceKind.PERIOD, plan, lines)
-    return UpcomingInvoice(period, lines, Money.sum((entry.line.total for entry in lines), plan.currency))
+    return UpcomingInvoice(period, lines, rating.sum_of((entry.line for entry in lines), plan.currency))
