@@ -191,7 +191,8 @@ async def refund_credits(
     grant = await find_grant(tenant_id, grant_id)
     if await refunds.price_of(grant) is None:
         raise Conflict("the grant was not bought: revoke it instead", path=("grantId",))
-    await subscriptions.require_subscription(tenant_id)
+    if await _taken_before(grant, f"{CreditEntryKind.REFUNDED}:{idempotency_key}", None) is None:
+        await refunds.require_period(platform, tenant_id)  # before anything is taken: an invoice must give it back
     await refunds.ensure_paid_back(platform, grant)
     taken = await _take(platform, tenant_id, grant_id, units, idempotency_key, CreditEntryKind.REFUNDED)
     amounts = await refunds.pay_back(platform, grant)

@@ -346,6 +346,29 @@ async def test_a_refund_that_died_half_way_is_finished(world: World) -> None:
     assert (await take(customer, "refundCredits", {"id": shown}, 5))["refund"] == {"amount": "4.50"}
 
 
+async def test_one_refund_asked_for_many_times_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    customer = await customer_of(world)
+    grant = (await buy(customer, 10))["grant"]
+    answers = await asyncio.gather(*(take(customer, "refundCredits", grant, 4) for _ in range(8)))
+    assert [answer["refund"] for answer in answers] == [{"amount": "3.60"}] * 8
+    await expect(customer, refunded=4, balance=6)
+    assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]
+
+
+async def test_a_refund_after_the_end_is_on_the_last_invoice(world: World) -> None:
+    customer = await customer_of(world)
+    grant = (await buy(customer, 10))["grant"]
+    await do(customer.api, "cancelSubscription", "subscription { id }", tenantId=customer.id, at="NOW")
+    world.clock.travel_to(START + timedelta(minutes=5))
+    back = await take(customer, "refundCredits", grant, 4)
+    assert back["refund"] == {"amount": "3.60"}
+    charges = [line for line in (await customer.close())["invoice"]["lines"] if line["kind"] == "CHARGE"]
+    assert [line["amount"]["amount"] for line in charges] == ["9.00", "-3.60"]
+    late = refused(await take(customer, "refundCredits", grant, 6, key="late"))
+    assert (late["__typename"], await left(customer)) == ("SubscriptionInactive", 6)
+    assert await take(customer, "refundCredits", grant, 4) == back, "a repeat is answered like the first"
+
+
 async def test_another_tenants_grant_is_unknown(world: World) -> None:
     customer = await customer_of(world)
     grant = await give(customer, 5)
