@@ -27,7 +27,7 @@ from storage.credits import (
 from storage.credits import CreditGrant as CreditGrant
 from storage.credits import CreditSource as CreditSource
 from storage.jobs import Job
-from storage.ledger import Conflicted, StoredGrant
+from storage.ledger import StoredGrant
 from storage.tenants import Tenant
 
 EXPIRE: Final = "credits.expire"
@@ -220,7 +220,7 @@ async def _take(
         command = TakeCredits(tenant_id, grant_id, kind, platform.clock.now(), wanted, note)
         try:
             done = int(await operations.submit(platform, command))
-        except (Conflict, Conflicted):  # perhaps the same key at the same moment: the other call has taken them
+        except Conflict:  # perhaps the same key at the same moment: the other call has taken them
             done = await _taken_before(grant, note, wanted)
             if done is None:
                 raise

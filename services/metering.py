@@ -88,8 +88,7 @@ class Metering:
             answers = await self._transact([command for command, _ in batch])
         except Exception as error:
             if len(batch) == 1:
-                if not isinstance(error, Conflicted):  # two with one key at one moment: the caller looks at the other's
-                    log.exception("a metering command could not be written")
+                log.exception("a metering command could not be written")
                 answers = [error]
             else:
                 for waiting in batch:  # alone, only the one that is the trouble fails
