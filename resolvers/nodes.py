@@ -7,15 +7,17 @@ from inkmeter.errors import NotFound
 from resolvers.alerts import alert_type
 from resolvers.context import Info
 from resolvers.credits import grant_types
+from resolvers.discounts import discount_type
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
 from resolvers.permissions import require_viewer
 from resolvers.plans import plan_type
+from resolvers.subscriptions import subscription_type
 from resolvers.tenants import tenant_type
 from schema.connections import uuid_of
 from schema.nodes import Id, Node
-from services import alerts, credits, documents, invoices, meters, plans, tenants
+from services import alerts, credits, discounts, documents, invoices, meters, plans, subscriptions, tenants
 
 
 @query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
@@ -51,9 +53,20 @@ async def _find_invoice(info: Info, key: UUID) -> Node:
     return invoice_type(details, for_operator=viewer.is_operator)
 
 
+async def _find_discount(info: Info, key: UUID) -> Node:
+    discount = await discounts.find_discount(require_viewer(info).tenant_id, key)
+    owner = await tenants.get_tenant(discount.tenant_id)
+    return discount_type(discount, owner.currency)
+
+
 async def _find_grant(info: Info, key: UUID) -> Node:
     grant = await credits.find_grant(require_viewer(info).tenant_id, key)
     return (await grant_types(info.context.platform, [grant]))[0]
+
+
+async def _find_subscription(info: Info, key: UUID) -> Node:
+    subscription = await subscriptions.find_subscription(require_viewer(info).tenant_id, key)
+    return await subscription_type(info.context.platform, subscription)
 
 
 async def _find_alert(info: Info, key: UUID) -> Node:
@@ -65,8 +78,10 @@ async def _find_alert(info: Info, key: UUID) -> Node:
 _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Alert": _find_alert,
     "CreditGrant": _find_grant,
+    "Discount": _find_discount,
     "Document": _find_document,
     "Invoice": _find_invoice,
     "Plan": _find_plan,
+    "Subscription": _find_subscription,
     "Tenant": _find_tenant,
 }

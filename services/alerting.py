@@ -82,7 +82,7 @@ def budgets_spent(batch: Batch) -> None:
 def _cost(terms: PlanTerms, counters: dict[str, list[int]], seats: int, gate: Gate) -> Money:
     units = {meter: sums[USED] - sums[CREDITED] for meter, sums in counters.items()}
     lines = rating.rate_usage(terms, units, seats, span_of(gate))
-    return Money.sum((entry.line.total for entry in lines), terms.plan.currency)
+    return rating.sum_of((entry.line for entry in lines), terms.plan.currency)
 
 
 def _note(

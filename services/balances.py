@@ -1,6 +1,6 @@
 """What is left of a tenant's credits, and what became of each unit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,9 +15,9 @@ from storage.credits import (
     CreditEntryKind,
     CreditGrant,
     CreditSource,
+    CreditSums,
     open_grants,
-    sum_entries,
-    sum_pledged,
+    sum_credits,
     traced_entries,
 )
 from storage.credits import TracedEntry as TracedEntry
@@ -45,20 +45,18 @@ class Balance:
 
 async def read_balances(platform: Platform, tenant_id: int, meter: str | None = None) -> list[Balance]:
     """The balance of every meter that ever had credits, or of one meter. Raises InvalidInput."""
-    sums = await sum_entries(tenant_id)
+    sums = await sum_credits(tenant_id)
     if meter is not None:
         problems = Problems()
         await credits.check_meter(platform, problems, meter)
         problems.refuse()
     codes = sorted(sums) if meter is None else [meter]
     book = await meters.find_meters(platform, *codes)
-    grants, pledged, now = await open_grants(tenant_id), await sum_pledged(tenant_id), platform.clock.now()
-    return [_balance(book[code], sums.get(code, {}), grants, pledged.get(code, 0), now) for code in codes]
+    grants, now = await open_grants(tenant_id), platform.clock.now()
+    return [_balance(book[code], sums.get(code) or CreditSums(), grants, now) for code in codes]
 
 
-def _balance(
-    meter: Meter, sums: Mapping[CreditEntryKind, int], grants: Sequence[CreditGrant], pledged: int, now: datetime
-) -> Balance:
+def _balance(meter: Meter, sums: CreditSums, grants: Sequence[CreditGrant], now: datetime) -> Balance:
     of_meter = [grant for grant in grants if grant.meter == meter.code]
     active = [grant for grant in of_meter if grant.expires_at is None or grant.expires_at > now]
     balance = sum(grant.remaining for grant in active)
@@ -66,12 +64,12 @@ def _balance(
     return Balance(
         meter=meter,
         balance=balance,
-        pledged=pledged,
-        granted=sums.get(CreditEntryKind.GRANTED, 0),
-        consumed=-sums.get(CreditEntryKind.CONSUMED, 0) - sums.get(CreditEntryKind.RETURNED, 0),
-        expired=lapsed - sums.get(CreditEntryKind.EXPIRED, 0),
-        revoked=-sums.get(CreditEntryKind.REVOKED, 0),
-        refunded=-sums.get(CreditEntryKind.REFUNDED, 0),
+        pledged=sums.pledged,
+        granted=sums.granted,
+        consumed=sums.consumed,
+        expired=lapsed + sums.ended.get(CreditEntryKind.EXPIRED, 0),
+        revoked=sums.ended.get(CreditEntryKind.REVOKED, 0),
+        refunded=sums.ended.get(CreditEntryKind.REFUNDED, 0),
         grants=active,
     )
 

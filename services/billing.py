@@ -20,7 +20,7 @@ from inkmeter.money import WIDE, Money, to_money
 from inkmeter.usage import Usage
 from services.proration import Course, Segment, describe_share, split_cycle, stages_in_force
 from services.proration import Stage as Stage
-from services.rating import SEATS, asking
+from services.rating import SEATS, asking, sum_of
 from storage.invoices import LineKind
 from storage.plans import Price
 
@@ -209,4 +209,4 @@ def _single(label: str, amount: Money) -> RatedLine:
 
 
 def _total(bill: list[BillLine], currency: str) -> Money:
-    return Money.sum((entry.line.total for entry in bill), currency)
+    return sum_of((entry.line for entry in bill), currency)

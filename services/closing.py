@@ -121,9 +121,10 @@ async def close_due_period(platform: Platform, job: Job) -> None:
 
 async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
     now = platform.clock.now()
+    carried = await meters.carried_codes(platform)
     async with transaction():
         # In the order in which usage takes them. One that gets its first late event from now on waits for the next.
-        touched = await periods_with_late_events(tenant.id, period.starts_at)
+        touched = await periods_with_late_events(tenant.id, period.starts_at, carried)
         for earlier in touched:
             await enter_period(tenant.id, earlier.starts_at)
         gate = await enter_period(tenant.id, period.starts_at, strength="UPDATE")

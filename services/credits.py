@@ -21,8 +21,8 @@ from services.problems import Problems
 from services.rating import SEATS
 from services.terms import PlanTerms
 from storage.credits import (
-    CreditEntry,
     CreditEntryKind,
+    taken_by,
 )
 from storage.credits import CreditGrant as CreditGrant
 from storage.credits import CreditSource as CreditSource
@@ -230,14 +230,13 @@ async def _take(
 
 async def _taken_before(grant: CreditGrant, note: str, units: int | None) -> int | None:
     """What the call with this key has taken; None if there was none."""
-    entry = await CreditEntry.get_or_none(
-        tenant_id=grant.tenant_id, note=note, kind__in=[CreditEntryKind.REVOKED, CreditEntryKind.REFUNDED]
-    )
-    if entry is None:
+    found = await taken_by(grant.tenant_id, note)
+    if found is None:
         return None
-    if entry.grant_id != grant.id or units not in (None, -entry.units):
+    grant_id, taken = found
+    if grant_id != grant.id or units not in (None, taken):
         raise Conflict("this idempotency key was used for other credits", path=("idempotencyKey",))
-    return -int(entry.units)
+    return taken
 
 
 async def expire_credits(platform: Platform, job: Job) -> None:

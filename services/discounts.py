@@ -103,13 +103,19 @@ async def end_discount(platform: Platform, tenant: Tenant, discount_id: UUID) ->
     Raises NotFound, also for another tenant's.
     """
     now = platform.clock.now()
-    discount = await Discount.get_or_none(tenant_id=tenant.id, id=discount_id)
-    if discount is None:
-        raise NotFound("no such discount", path=("discountId",))
+    await find_discount(tenant.id, discount_id)
     async with transaction():
         await enter_period(tenant.id, now, strength="UPDATE")
         await Discount.filter(tenant_id=tenant.id, id=discount_id, ended_at=None).update(ended_at=now)
     return await Discount.get(tenant_id=tenant.id, id=discount_id)
+
+
+async def find_discount(tenant_id: int | None, discount_id: UUID) -> Discount:
+    """The discount, of that tenant unless None. Raises NotFound, also for another tenant's."""
+    discount = await Discount.get_or_none(id=discount_id)
+    if discount is None or tenant_id not in (None, discount.tenant_id):
+        raise NotFound("no such discount", path=("discountId",))
+    return discount
 
 
 async def discounts_of(subscription: Subscription) -> Sequence[Discount]:

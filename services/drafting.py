@@ -9,7 +9,7 @@ from uuid import UUID
 from inkmeter.billing_model import RatedLine
 from inkmeter.invoices import DraftLine, InvoiceDraft
 from inkmeter.money import Money, to_money
-from services import jobs, pushing
+from services import jobs, pushing, rating
 from services.platform import Platform
 from storage.charges import Charge
 from storage.database import insert_new
@@ -79,7 +79,7 @@ async def store_invoice(
         period_id=period.id,
         kind=kind,
         currency=plan.currency,
-        total_minor=Money.sum((entry.line.total for entry in lines), plan.currency).minor,
+        total_minor=rating.sum_of((entry.line for entry in lines), plan.currency).minor,
         upstream_units=upstream_units,
         upstream_cost_minor=upstream_cost.minor,
         upstream_cost_currency=upstream_cost.currency,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from inkmeter.errors import Conflict, InkmeterError
 from inkmeter.events import Event, PlanUpgraded
+from inkmeter.periods import Proration
 from services import alerting, crediting
 from services.batch import Batch, span_of
 from services.commands import (
@@ -156,26 +157,40 @@ class _Planner:
         return operation, True
 
     def _upgrade(self, account: Account, phase: StoredPhase, terms: PlanTerms, decision: Decision, now: int) -> None:
-        """The tenant goes on under another plan from this moment."""
-        began = StoredPhase(new_id(), now, decision.terms.plan.id, phase.seats)
-        phases = [*self.known.phases[account.tenant_id], began]
+        """The tenant goes on under another plan from this moment, also where its seats are planned to change."""
+        self._begin(account, now, decision.terms.plan.id, phase.seats, PhaseReason.AUTO_UPGRADE, Proration.SECOND)
+        for planned in [*self.known.phases[account.tenant_id]]:
+            if planned.starts_at > now and planned.reason == PhaseReason.SEATS and planned.plan_id == phase.plan_id:
+                self._begin(account, planned.starts_at, decision.terms.plan.id, planned.seats, PhaseReason.SEATS, None)
+        moment = from_micros(self.batch.now)
+        codes = (terms.plan.code, decision.terms.plan.code)
+        self.batch.news.append(PlanUpgraded(account.public_id, moment, decision.upgraded_for or "", *codes))
+
+    def _begin(
+        self,
+        account: Account,
+        starts_at: int,
+        plan_id: UUID,
+        seats: int,
+        reason: PhaseReason,
+        proration: Proration | None,
+    ) -> None:
+        phase = StoredPhase(new_id(), starts_at, plan_id, seats, reason)
+        phases = [*self.known.phases[account.tenant_id], phase]
         self.known.phases[account.tenant_id] = sorted(phases, key=lambda found: (found.starts_at, found.id))
         self.writes.phases.append(
             (
                 account.tenant_id,
-                str(began.id),
+                str(phase.id),
                 str(account.subscription_id),
-                now,
-                str(began.plan_id),
-                began.seats,
-                PhaseReason.AUTO_UPGRADE,
-                "SECOND",
+                starts_at,
+                str(plan_id),
+                seats,
+                reason,
+                proration,
                 self.batch.now,
             )
         )
-        moment = from_micros(self.batch.now)
-        codes = (terms.plan.code, decision.terms.plan.code)
-        self.batch.news.append(PlanUpgraded(account.public_id, moment, decision.upgraded_for or "", *codes))
 
     def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)

@@ -191,3 +191,9 @@ def _check_filters(problems: Problems, filters: Sequence[NewFilter]) -> None:
 def _check_name(problems: Problems, name: str, *path: str) -> None:
     is_good = 1 <= len(name) <= MAX_PROPERTY_NAME and name.isascii() and name.isprintable()
     problems.check(is_good, f"needs 1 to {MAX_PROPERTY_NAME} printable ASCII characters", *path)
+
+
+async def carried_codes(platform: Platform) -> list[str]:
+    """The codes of events that report levels: what they say goes on into later periods."""
+    book = await refresh(platform)
+    return [meter.source or meter.code for meter in book.meters.values() if meter.aggregation in LEVELS]

@@ -3,7 +3,7 @@
 The close, the quota's marginal price and the explanation all rate here, so they cannot disagree.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from inkmeter.billing_model import BillingModel, RatedLine, RatedPrice, price
-from inkmeter.errors import InvalidInput, PluginError, Problem
+from inkmeter.errors import Conflict, InvalidInput, PluginError, Problem
 from inkmeter.money import CURRENCY_DIGITS, WIDE, Money
 from inkmeter.periods import Anchor, BillingPeriod
 from inkmeter.usage import Meter, Usage
@@ -61,13 +61,31 @@ def rate_meter(
 @contextmanager
 def asking(model: BillingModel, hook: str) -> Iterator[None]:
     """Around all that is asked of a model, in exact arithmetic. A model is a partner's code: whatever it raises
-    becomes a PluginError that says who it was.
+    becomes a PluginError that says who it was. What no bill can hold is a Conflict: it follows from what was recorded.
     """
     try:
         with localcontext(WIDE):
             yield
+    except OverflowError:
+        raise too_much() from None
     except Exception as error:
         raise PluginError(f"{type(error).__name__}: {error}", plugin=type(model).code, hook=hook) from error
+
+
+def too_much() -> Conflict:
+    """The refusal of an amount that no bill can hold."""
+    return Conflict(
+        "this comes to more than 64 bits of minor units, which no invoice can hold; "
+        "correct the usage with correctUsage, or change the plan or the seats"
+    )
+
+
+def sum_of(lines: Iterable[RatedLine], currency: str) -> Money:
+    """What lines come to. Raises Conflict past 64 bits of minor units."""
+    try:
+        return Money.sum((line.total for line in lines), currency)
+    except OverflowError:
+        raise too_much() from None
 
 
 def marginal_price(
@@ -88,7 +106,10 @@ def marginal_price(
                 continue
             total += _total(entry, model, meter, after, seats + more_seats, period, terms.plan.currency)
             total -= _total(entry, model, meter, taken, seats, period, terms.plan.currency)
-    return Money(total, terms.plan.currency)
+    try:
+        return Money(total, terms.plan.currency)
+    except OverflowError:
+        raise too_much() from None
 
 
 def _is_included(model: BillingModel, quantity: Decimal, seats: int) -> bool:

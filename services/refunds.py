@@ -1,12 +1,13 @@
 """Refunds of bought credits: money that goes back with the next invoice, in proportion to the units taken back."""
 
 from typing import Final
+from uuid import UUID
 
 from inkmeter.money import Money
 from services import jobs, subscriptions
 from services.platform import Platform
 from storage.charges import Charge, ChargeKind
-from storage.credits import CreditEntry, CreditEntryKind, CreditGrant
+from storage.credits import CreditGrant, refunds_of
 from storage.database import insert_new, transaction
 from storage.ids import new_id
 from storage.jobs import Job
@@ -48,22 +49,19 @@ async def pay_back(platform: Platform, grant: CreditGrant) -> dict[str, Money]:
     """
     price = await price_of(grant)
     assert price is not None  # noqa: S101 - only bought grants are refunded
-    entries = await CreditEntry.filter(
-        tenant_id=grant.tenant_id, grant_id=grant.id, kind=CreditEntryKind.REFUNDED
-    ).order_by("id")
     amounts: dict[str, Money] = {}
     units = given = 0
-    for entry in entries:
-        units -= entry.units
+    for entry_id, note, taken in await refunds_of(grant.tenant_id, grant.id):
+        units += taken
         amount = Money(price.minor * units // grant.units - given, price.currency)
         given += amount.minor
-        amounts[str(entry.note)] = amount
-        await _charge(platform, grant, entry, amount)
+        amounts[note] = amount
+        await _charge(platform, grant, entry_id, amount)
     return amounts
 
 
-async def _charge(platform: Platform, grant: CreditGrant, entry: CreditEntry, amount: Money) -> None:
-    key = f"refund:{entry.id}"
+async def _charge(platform: Platform, grant: CreditGrant, entry_id: UUID, amount: Money) -> None:
+    key = f"refund:{entry_id}"
     if await Charge.exists(tenant_id=grant.tenant_id, idempotency_key=key):
         return
     now = platform.clock.now()

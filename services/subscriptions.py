@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from inkmeter.errors import Conflict, SubscriptionInactive
+from inkmeter.errors import Conflict, NotFound, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
 from inkmeter.periods import Anchor, BillingPeriod, Proration, load_zone, local_midnight
 from services import drafting, dues, jobs, mirroring, periods, phases
@@ -210,6 +210,14 @@ async def latest_subscription(tenant_id: int) -> Subscription:
     found = running or await Subscription.filter(tenant_id=tenant_id).order_by("-started_at", "-id").first()
     if found is None:
         raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
+    return found
+
+
+async def find_subscription(tenant_id: int | None, subscription_id: UUID) -> Subscription:
+    """The subscription, of that tenant unless None. Raises NotFound, also for another tenant's."""
+    found = await Subscription.get_or_none(id=subscription_id)
+    if found is None or tenant_id not in (None, found.tenant_id):
+        raise NotFound("no such subscription")
     return found
 
 

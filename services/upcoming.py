@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inkmeter.money import Money
-from services import closing, drafting, periods, subscriptions
+from services import closing, drafting, meters, periods, rating, subscriptions
 from services.drafting import NewLine
 from services.platform import Platform
 from storage.invoices import InvoiceKind, LineItem
@@ -38,8 +38,9 @@ async def preview_invoice(platform: Platform, tenant: Tenant) -> UpcomingInvoice
             ends_at=span.end,
             state=PeriodState.OPEN,
         )
-    touched = await periods_with_late_events(tenant.id, period.starts_at)
+    carried = await meters.carried_codes(platform)
+    touched = await periods_with_late_events(tenant.id, period.starts_at, carried)
     lines = await closing.lines_due(platform, subscription, period, following, touched)
     plan = await closing.plan_of(platform, subscription, period)
     lines += drafting.extra_lines(platform, tenant, period, InvoiceKind.PERIOD, plan, lines)
-    return UpcomingInvoice(period, lines, Money.sum((entry.line.total for entry in lines), plan.currency))
+    return UpcomingInvoice(period, lines, rating.sum_of((entry.line for entry in lines), plan.currency))

@@ -1,17 +1,21 @@
 """Credits: units that were bought or given, and every movement of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.database import rows
+from storage.database import row, rows
 from storage.fields import InstantField, from_micros
 from storage.ids import new_id
+
+# As its index says: a parameter would not do.
+_ENDED: Final = "kind IN ('EXPIRED', 'REVOKED', 'REFUNDED')"
 
 
 class CreditSource(StrEnum):
@@ -89,14 +93,59 @@ def _in_order(grant: CreditGrant) -> tuple[int, bool, datetime, datetime, UUID]:
     return grant.priority, never, grant.expires_at or grant.created_at, grant.created_at, grant.id
 
 
-async def sum_entries(tenant_id: int) -> dict[str, dict[CreditEntryKind, int]]:
-    """What each kind of entry has added to the tenant's credits, or taken from them, by meter."""
-    sums: dict[str, dict[CreditEntryKind, int]] = {}
+@dataclass(slots=True)
+class CreditSums:
+    """What became of a meter's credits: how many were ever granted, what usage has consumed and not given back and
+    what it may yet (pledged), and what ended otherwise, by the kind of entry.
+    """
+
+    granted: int = 0
+    consumed: int = 0
+    pledged: int = 0
+    ended: dict[CreditEntryKind, int] = field(default_factory=dict)
+
+
+async def sum_credits(tenant_id: int) -> dict[str, CreditSums]:
+    """The sums of each meter that ever had credits, without a look at the many entries of usage."""
+    granted = await rows(
+        "SELECT meter, SUM(units) AS units FROM credit_grant WHERE tenant_id = ? GROUP BY meter", tenant_id
+    )
+    sums = {entry["meter"]: CreditSums(int(entry["units"])) for entry in granted}
     for entry in await rows(
-        "SELECT meter, kind, SUM(units) AS units FROM credit_entry WHERE tenant_id = ? GROUP BY meter, kind", tenant_id
+        "SELECT meter, SUM(credited) AS credited, SUM(pledged) AS pledged FROM usage_counter "
+        "WHERE tenant_id = ? GROUP BY meter",
+        tenant_id,
     ):
-        sums.setdefault(entry["meter"], {})[CreditEntryKind(entry["kind"])] = int(entry["units"])
+        if found := sums.get(entry["meter"]):
+            found.consumed, found.pledged = int(entry["credited"]), int(entry["pledged"])
+    for entry in await rows(
+        "SELECT meter, kind, SUM(units) AS units FROM credit_entry "
+        f"WHERE tenant_id = ? AND {_ENDED} GROUP BY meter, kind",
+        tenant_id,
+    ):
+        sums[entry["meter"]].ended[CreditEntryKind(entry["kind"])] = -int(entry["units"])
     return sums
+
+
+async def taken_by(tenant_id: int, note: str) -> tuple[UUID, int] | None:
+    """The grant and the units that were revoked or refunded under a note; it is unique."""
+    found = await row(
+        "SELECT grant_id, units FROM credit_entry WHERE tenant_id = ? AND note = ? AND kind IN ('REVOKED', 'REFUNDED')",
+        tenant_id,
+        note,
+    )
+    return None if found is None else (UUID(str(found["grant_id"])), -int(found["units"]))
+
+
+async def refunds_of(tenant_id: int, grant_id: UUID) -> list[tuple[UUID, str, int]]:
+    """Id, note and units of each refund of a grant, in order."""
+    found = await rows(
+        f"SELECT id, note, units FROM credit_entry WHERE tenant_id = ? AND grant_id = ? AND {_ENDED} "
+        "AND kind = 'REFUNDED' ORDER BY id",
+        tenant_id,
+        str(grant_id),
+    )
+    return [(UUID(str(entry["id"])), entry["note"], -entry["units"]) for entry in found]
 
 
 async def sum_pledged(tenant_id: int) -> Mapping[str, int]:

@@ -41,6 +41,7 @@ class StoredPhase:
     starts_at: int
     plan_id: UUID
     seats: int
+    reason: str = "START"
 
 
 @dataclass(slots=True)

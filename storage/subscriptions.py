@@ -198,14 +198,19 @@ async def last_moment(tenant_id: int, since: datetime, meters: Sequence[str]) ->
     return from_micros(max(moments)) if moments else None
 
 
-async def periods_with_late_events(tenant_id: int, before: datetime) -> list[Period]:
-    """The closed periods before a moment for which something was recorded after they were closed, in order."""
+async def periods_with_late_events(tenant_id: int, before: datetime, carried: Sequence[str] = ()) -> list[Period]:
+    """The closed periods before a moment for which something was recorded after they were closed, in order.
+
+    Events of the codes in `carried` report levels, which later periods start with: they count for those, too.
+    """
+    later = f"OR (e.meter IN ({', '.join('?' * len(carried))}) AND e.occurred_at < p.starts_at)" if carried else ""
     found = await rows(
         "SELECT p.id FROM billing_period p WHERE p.tenant_id = ? AND p.state = 'CLOSED' AND p.starts_at < ? "
         "AND EXISTS (SELECT 1 FROM usage_event e WHERE e.tenant_id = p.tenant_id AND e.is_late "
-        "AND e.occurred_at >= p.starts_at AND e.occurred_at < p.ends_at)",
+        f"AND ((e.occurred_at >= p.starts_at AND e.occurred_at < p.ends_at) {later}))",
         tenant_id,
         to_micros(before),
+        *carried,
     )
     ids = [UUID(str(entry["id"])) for entry in found]
     return await Period.filter(tenant_id=tenant_id, id__in=ids).order_by("starts_at") if ids else []

@@ -130,7 +130,10 @@ async def open_world(database_url: str, **settings: Any) -> AsyncIterator[World]
             return await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=f"http://{name}"))
 
         http = await client(ours, "inkmeter.test")
-        signnow = await client(create_signnow(clock=clock, http=http, time_scale=0), "signnow.test")
+        signnow_app = create_signnow(clock=clock, http=http, time_scale=0)
+        # Its end gives up callbacks that are still under way, before the client that carries them is closed.
+        await stack.enter_async_context(signnow_app.router.lifespan_context(signnow_app))
+        signnow = await client(signnow_app, "signnow.test")
         stripe = await client(
             create_stripe(
                 clock=clock, webhook_url="http://inkmeter.test/webhooks/stripe", webhook_secret=SECRET, http=http

@@ -75,6 +75,8 @@ CREATE TABLE IF NOT EXISTS credit_entry (
   FOREIGN KEY (tenant_id, grant_id) REFERENCES credit_grant (tenant_id, id));
 CREATE UNIQUE INDEX IF NOT EXISTS credit_entry_taken_once ON credit_entry (tenant_id, note)
   WHERE kind IN ('REVOKED', 'REFUNDED');
+CREATE INDEX IF NOT EXISTS credit_entry_ended ON credit_entry (tenant_id, grant_id)
+  WHERE kind IN ('EXPIRED', 'REVOKED', 'REFUNDED');
 CREATE INDEX IF NOT EXISTS credit_entry_period ON credit_entry (tenant_id, meter, period_starts_at);
 CREATE TABLE IF NOT EXISTS charge (
   tenant_id {bigint} NOT NULL REFERENCES tenant (id),

@@ -53,7 +53,7 @@ OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
 PDF = base64.b64encode(World.pdf()).decode()
 
 QUERIES = {
-    "alerts": "query ($tenant: ID) { alerts(tenantId: $tenant) { edges { node { percent } } } }",
+    "alerts": "query ($tenant: ID) { alerts(tenantId: $tenant) { edges { node { id percent } } } }",
     "billingModels": "{ billingModels { code } }",
     "checkQuota": 'query ($tenant: ID) { checkQuota(tenantId: $tenant, meter: "invites_sent") { used } }',
     "creditBalance": "query ($tenant: ID) { creditBalance(tenantId: $tenant) { balance grants { units } } }",
@@ -161,8 +161,10 @@ async def owner(world: World, reference: str) -> Owner:
     discount = await customer.api.do(
         "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
     )
+    running = "query ($id: ID) { tenant(id: $id) { subscription { id } } }"
     ids = {
         "tenant": customer.id,
+        "subscription": (await customer.api.ask(running, id=customer.id))["tenant"]["subscription"]["id"],
         "doc": document,
         "invoice": closed["invoice"]["id"],
         "node": closed["invoice"]["id"],
@@ -295,11 +297,25 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("downloadSigned", "sendInvite"):
             answer = await use(bolt.api, field, own_tenant)
             assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["documentId"]}], field
-    for kind in ("tenant", "doc", "invoice", "grant"):
+    for kind in ("tenant", "doc", "invoice", "grant", "discount", "subscription"):
         assert (await use(bolt.api, "node", {"node": acme.ids[kind]}))["data"] == {"node": None}
         assert (await use(bolt.api, "node", {"node": bolt.ids[kind]}))["data"]["node"] is not None
     assert await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id) == before
     assert await signnow_books(world) == books
+
+
+async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
+    acme = await owner(world, "acme")
+    await acme.customer.record(event("warned", 200, "downloads"))
+    alerts = (await use(acme.api, "alerts", acme.ids))["data"]["alerts"]["edges"]
+    ids = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    query = "query ($id: ID!) { node(id: $id) { __typename id } }"
+    schema = graphql_schema()._schema
+    kinds = {kind.name for kind in schema.get_possible_types(schema.type_map["Node"])}  # type: ignore[arg-type]
+    for api in (world.operator, acme.api):
+        found = [(await api.ask(query, id=known))["node"] for known in ids.values()]
+        assert [node["id"] for node in found] == list(ids.values())
+        assert {node["__typename"] for node in found} == kinds
 
 
 async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: World) -> None:

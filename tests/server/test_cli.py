@@ -1,8 +1,8 @@
 """Commands that come to an end: what they print, where, and with which status."""
 
+import json
 import socket
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -11,6 +11,7 @@ from server.cli import app
 from tests.house.pages import ROOT
 from tests.server.command_line import complaint, run
 
+NOBODY = "0195f000-0000-7000-8000-000000000001"
 PLAN = '{"fee": "49.00", "included": 20, "overage": {"unitPrice": "2.50"}}'
 
 
@@ -113,12 +114,12 @@ def test_markup_in_a_label_is_text() -> None:
     ("arguments", "told"),
     [
         (("keys", "create", "--role", "tenant"), "--tenant is needed"),
-        (("keys", "create", "--role", "operator", "--tenant", str(uuid4())), "only for one"),
+        (("keys", "create", "--role", "operator", "--tenant", NOBODY), "only for one"),
         (("keys", "create", "--role", "tenant", "--tenant", "acme"), "'acme' is not a tenant's id"),
         (("keys", "create", "--role", "tenant", "--tenant", "UGxhbjox"), "is not a tenant's id"),
-        (("keys", "create", "--role", "tenant", "--tenant", str(uuid4())), "no such tenant"),
+        (("keys", "create", "--role", "tenant", "--tenant", NOBODY), "no such tenant"),
         (("close", "--tenant", "acme"), "'acme' is not a tenant's id"),
-        (("close", "--tenant", str(uuid4())), "no such tenant"),
+        (("close", "--tenant", NOBODY), "no such tenant"),
         (("sandbox", "stripe", "--port", "99999"), "cannot listen on 127.0.0.1:99999"),
         (("serve", "--port", "99999"), "INKMETER_PORT: "),
         (("serve", "--sandbox", "--port", "65535"), "cannot listen on 127.0.0.1:65536"),
@@ -215,3 +216,27 @@ def test_a_public_url_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INKMETER_PUBLIC_URL", "https://billing.example.com")
     [line] = refusal("keys", "create", "--role", "operator")
     assert line == "INKMETER_SIGNNOW_WEBHOOK_SECRET is needed where INKMETER_PUBLIC_URL is set"
+
+
+def test_query_does_what_the_api_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INKMETER_DATABASE_URL", f"sqlite:///{tmp_path / 'here.sqlite3'}")
+    made = "mutation ($input: CreateMeterInput!) { createMeter(input: $input) { meter { code } userErrors { code } } }"
+    (tmp_path / "meter.graphql").write_text(made)
+    pages = {"code": "pages", "unit": "page", "description": "Pages."}
+    variables = json.dumps({"input": pages})
+    for _ in range(2):
+        result = invoke("query", f"@{tmp_path / 'meter.graphql'}", "--variables", variables)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout) == {"data": {"createMeter": {"meter": {"code": "pages"}, "userErrors": []}}}
+    other = json.dumps({"input": {**pages, "unit": "sheet"}})
+    result = invoke("query", made, "--variables", other)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["data"]["createMeter"]["userErrors"] == [{"code": "CONFLICT"}]
+    result = invoke("query", "{ nothing }")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+def test_query_says_what_it_cannot_read() -> None:
+    assert refusal("query", "{ viewer { role } }", "--variables", "[]") == ["the variables are a JSON object"]
+    assert "cannot be read" in refusal("query", "@missing.graphql")[0]

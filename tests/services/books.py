@@ -143,7 +143,7 @@ class Books:
         self.grants.update({grant.id: replace(grant) for grant in writes.grants})
         self.entries += writes.credit_entries
         self.charges += writes.charges
-        self.phases += [StoredPhase(UUID(row[1]), row[3], UUID(row[4]), row[5]) for row in writes.phases]
+        self.phases += [StoredPhase(UUID(row[1]), row[3], UUID(row[4]), row[5], row[6]) for row in writes.phases]
         self.alerts += writes.alerts
 
     def check(self) -> None:

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from inkmeter.errors import Conflict, QuotaExceeded, SignNowRefused, SpendCapReached, TopUpRequired
 from services.commands import Command, Fact, GrantCredits, Record, Reserve, TakeCredits
 from storage.credits import CreditEntryKind, CreditSource
+from storage.fields import to_micros
+from storage.ids import new_id
+from storage.ledger import StoredPhase
 from storage.plans import LimitPolicy
 from tests.services.books import METER, NOW, Books, commit, release, reserve, take_back, terms
 
@@ -210,6 +213,16 @@ def test_an_upgrade_happens_once_and_to_the_first_plan_that_allows_the_units() -
     assert isinstance(answers[3], QuotaExceeded)
     assert answers[3].limit == 9
     assert [phase.plan_id for phase in books.phases] == [small, large]
+
+
+def test_a_planned_change_of_seats_follows_the_upgrade() -> None:
+    small, large = uuid4(), uuid4()
+    books = Books(terms(1, LimitPolicy.AUTO_UPGRADE, small, successor_id=large), terms(9, LimitPolicy.HARD, large))
+    later = to_micros(NOW + timedelta(days=9))
+    books.phases.append(StoredPhase(new_id(), later, small, 7, "SEATS"))
+    books.run(reserve("a", 2))
+    last = max(books.phases, key=lambda phase: (phase.starts_at, phase.id))
+    assert (last.starts_at, last.plan_id, last.seats) == (later, large, 7)
 
 
 def test_nothing_is_upgraded_if_no_plan_on_the_way_allows_the_units() -> None:

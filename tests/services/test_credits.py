@@ -366,3 +366,59 @@ async def test_an_expiry_job_without_its_grant_ends(world: World) -> None:
     await world.work()
     [job] = await rows("SELECT state FROM job WHERE tenant_id = ? AND dedup = 'lost'", tenant_id)
     assert job == {"state": "DONE"}
+
+
+async def test_the_invoice_bills_what_was_bought_and_not_what_credits_paid(world: World) -> None:
+    customer = await customer_of(world)
+    grant = (await buy(customer, 10))["grant"]
+    await give(customer, 2)
+    await customer.record(event("a", 6, "downloads"))
+    await take(customer, "refundCredits", grant, 2)
+    await world.travel_to(START + timedelta(days=31))
+    closed = await customer.close()
+    assert closed["userErrors"] == []
+    lines = [(line["kind"], line["quantity"], line["amount"]["amount"]) for line in closed["invoice"]["lines"]]
+    assert sorted(lines) == [("CHARGE", "1", "-1.80"), ("CHARGE", "1", "9.00"), ("USAGE", "1", "1.00")]
+    assert closed["invoice"]["total"]["amount"] == "8.20"
+    assert not await Charge.filter(tenant_id=customer.tenant.id, invoice_id=None).exists()
+
+
+METER: Json = {
+    "code": "pages",
+    "unit": "page",
+    "description": "Pages that were sent.",
+    "aggregation": "SUM",
+    "decimals": 2,
+}
+
+
+async def test_credits_of_a_meter_with_decimals_are_whole_units(world: World) -> None:
+    made = await do(world.operator, "createMeter", "meter { code }", **METER)
+    assert made["userErrors"] == []
+    pages = {**quota("pages", "TOP_UP", 3), "topUpPacks": [{"units": 4, "price": "2.00"}]}
+    customer = await sign_up(world, price("pages", "per-document", unitPrice="1.00"), quotas=[pages])
+    given = await give(customer, 5, meter="pages")
+    assert (given["units"], given["remaining"]) == ("5", "5")
+    bought = (await buy(customer, 4, meter="pages"))["grant"]
+    assert (bought["units"], bought["price"]) == ("4", {"amount": "2.00"})
+    await customer.record({**event("a", 1, "pages"), "quantity": "4.25"})
+    query = "query ($id: ID) { creditBalance(tenantId: $id) { meter balance consumed grants { remaining } } }"
+    [shown] = (await customer.api.ask(query, id=customer.id))["creditBalance"]
+    remaining = [{"remaining": "3.75"}, {"remaining": "4"}]
+    assert shown == {"meter": "pages", "balance": "7.75", "consumed": "1.25", "grants": remaining}
+    taken = await take(customer, "revokeCredits", given)
+    assert (taken["units"], taken["grant"]["remaining"]) == ("3.75", "0")
+    refused_units = await take(customer, "refundCredits", bought, 5)
+    assert refused(refused_units)["__typename"] == "Conflict"
+    plan = "query ($id: ID) { tenant(id: $id) { subscription { plan { quotas { units topUpPacks { units } } } } } }"
+    shown = await customer.api.ask(plan, id=customer.id)
+    assert shown["tenant"]["subscription"]["plan"]["quotas"] == [{"units": "3", "topUpPacks": [{"units": "4"}]}]
+    check = """query ($id: ID) { checkQuota(tenantId: $id, meter: "pages", quantity: 5) {
+        used limit remaining credits refusal { __typename } } }"""
+    assert (await customer.api.ask(check, id=customer.id))["checkQuota"] == {
+        "used": "4.25",
+        "limit": "3",
+        "remaining": "0",
+        "credits": "4",
+        "refusal": {"__typename": "TopUpRequired"},
+    }

@@ -237,3 +237,22 @@ async def test_events_are_listed_in_pages(world: World) -> None:
     ):
         answer = await customer.api.post(page, id=customer.id, meter="pages", after=wrong)
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_level_that_is_reported_late_is_billed_in_every_period_that_it_was_carried_into(world: World) -> None:
+    await make_meter(world, "devices", "LATEST")
+    customer = await sign_up(world, price("devices", "per-document", unitPrice="1.00"))
+    await customer.record(event("a", 3, "devices"))
+    for month, total in ((4, "3.00"), (5, "3.00")):
+        await world.travel_to(datetime(2026, month, 10, 2, tzinfo=UTC))
+        assert (await customer.close())["invoice"]["total"]["amount"] == total
+    await customer.record(event("b", 10, "devices", "2026-03-20T00:00:00Z"))
+    await world.travel_to(datetime(2026, 6, 10, 2, tzinfo=UTC))
+    invoice = (await customer.close())["invoice"]
+    assert [(line["kind"], line["amount"]["amount"]) for line in invoice["lines"]] == [
+        ("USAGE", "10.00"),
+        ("ADJUSTMENT", "7.00"),
+        ("ADJUSTMENT", "7.00"),
+    ]
+    await world.travel_to(datetime(2026, 7, 10, 2, tzinfo=UTC))
+    assert (await customer.close())["invoice"]["total"]["amount"] == "10.00"

@@ -14,7 +14,9 @@ from tests.services.credit_steps import balance, buy, check, give, history, left
 from tests.services.steps import (
     Customer,
     Json,
+    do,
     event,
+    fault,
     make_plan,
     outcomes,
     price,
@@ -255,3 +257,24 @@ async def test_the_last_pack_is_shown_as_it_is_bought(world: World) -> None:
     [entry] = await history(customer)
     assert (entry["kind"], entry["units"], entry["grantId"]) == ("GRANTED", "10", grant["id"])
     assert (await check(customer, meter="documents_created"))["credits"] == "10"
+
+
+async def test_a_quota_of_a_meter_that_is_fed_is_asked_too(world: World) -> None:
+    meter = {"code": "uploads", "unit": "upload", "description": "Uploads.", "aggregation": "COUNT"}
+    made = await do(world.operator, "createMeter", "meter { code }", source="documents_created", **meter)
+    assert made["userErrors"] == []
+    customer = await sign_up(world, CREATED, quotas=[quota("uploads", "HARD", 1)])
+    assert (await agree(customer, "a"))["reason"] == "INCLUDED"
+    error = await agree(customer, "b")
+    assert (error["__typename"], error["limit"]) == ("QuotaExceeded", "1")
+    assert not (await check(customer, meter="uploads"))["isAllowed"]
+
+
+async def test_pledges_and_seats_count_as_they_do_in_a_reservation(world: World) -> None:
+    customer = await sign_up(world, CREATED, quotas=[limit("HARD", 1)], seats=3)
+    await give(customer, 1, meter="documents_created")
+    for key in ("a", "b"):
+        await fault(world.signnow, "timeout_before", on="/document")
+        assert (await upload(customer, key))["userErrors"][0]["__typename"] == "OutcomeUnknown"
+    assert (await agree(customer, "c"))["__typename"] == "QuotaExceeded"
+    assert (await check(customer, meter="documents_created"))["credits"] == "0"
