@@ -170,12 +170,12 @@ class Month:
                 break
         assert not self.agenda.pending, f"never done: {list(self.agenda.pending.values())}"
         await self._wait(timedelta(days=20))  # SignNow is asked ever more seldom about old documents
-        tenants = {role: await Tenant.get(external_reference=role.reference) for role in ROLES}
-        for role, tenant in tenants.items():
+        tenants = [await Tenant.get(external_reference=role.reference) for role in ROLES]
+        for role, tenant in zip(ROLES, tenants, strict=True):
             if await running_subscription(tenant.id) is None:  # what came late for those who left is billed by the next
                 await subscribe_tenant(self.platform, SubscribeTenant(tenant, self.agenda.plans[role.plan], role.seats))
         await self._wait(timedelta(days=1))
-        for tenant in tenants.values():
+        for tenant in tenants:
             await endings.cancel_subscription(self.platform, tenant, ChangeAt.NOW)
         await self._wait(timedelta(days=3))
         await closing.close_all(self.platform)
