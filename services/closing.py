@@ -17,7 +17,7 @@ from inkmeter.errors import Conflict, InkmeterError, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
 from inkmeter.money import Money
 from inkmeter.usage import Aggregation, Meter
-from services import drafting, dues, jobs, meters, periods, phases, subscriptions
+from services import counters, drafting, dues, jobs, meters, periods, phases, subscriptions
 from services.drafting import NewLine, single
 from services.platform import Platform
 from storage import operations as stored_operations
@@ -139,6 +139,7 @@ async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
         else:
             await Subscription.filter(tenant_id=tenant.id, id=subscription.id).update(state=SubscriptionState.ENDED)
         await _require_settled(tenant.id, gate)
+        await counters.backfill_period(platform, gate)
         for entered in [*touched, gate]:
             await _require_agreement(platform, entered)
         following = await period_at(tenant.id, gate.ends_at) if periods.goes_on(subscription, gate.ends_at) else None
@@ -204,10 +205,10 @@ async def _require_settled(tenant_id: int, period: Period) -> None:
 async def _require_agreement(platform: Platform, period: Period) -> None:
     """Compare counters and events, of the meters whose counter is the sum of their own events' quantities."""
     sums = await sum_events(period.tenant_id, period.span)
-    counters = await read_counters(period.tenant_id, period.starts_at)
-    book = await meters.find_meters(platform, *sums, *counters)
-    plain = [code for code in {*sums, *counters} if code in book and _is_plain(book[code])]
-    counted = {code: counters[code].used for code in plain if code in counters and counters[code].used}
+    says = await read_counters(period.tenant_id, period.starts_at)
+    book = await meters.find_meters(platform, *sums, *says)
+    plain = [code for code in {*sums, *says} if code in book and _is_plain(book[code])]
+    counted = {code: says[code].used for code in plain if code in says and says[code].used}
     summed = {code: sums[code] for code in plain if sums.get(code)}
     if counted != summed:
         raise LedgerBroken(f"period {period.id}: events sum to {summed}, counters say {counted}")

@@ -23,7 +23,7 @@ from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.fields import from_micros, to_micros
 from storage.jobs import SYSTEM, Job, advance_job, waiting_jobs
 from storage.meters import meter_ages
-from storage.subscriptions import enter_period
+from storage.subscriptions import Period, enter_period
 from storage.tenants import Tenant
 from storage.usage import ALWAYS, Counter, read_counters, standing_events, sum_and_count
 
@@ -209,19 +209,30 @@ async def backfill_meter(platform: Platform, job: Job) -> None:
     while found := await stored.periods_after(*after, 1, only_open=True):
         [period] = found
         after = (period.tenant_id, period.starts_at)
-        start = from_micros(period.starts_at)
         async with transaction():
-            await enter_period(period.tenant_id, start, strength="UPDATE")
-            span = BillingPeriod(start, from_micros(period.ends_at))
-            tally = (await recount(book, period.tenant_id, span, only=job.dedup)).get(job.dedup)
-            if tally is not None:
-                counter = (await read_counters(period.tenant_id, start)).get(job.dedup, Counter())
-                await stored.set_counter(*after, job.dedup, tally.used, counter.reserved, counter.credited)
-                for value, events in tally.values.items():
-                    await stored.set_value(*after, job.dedup, value, events)
+            await enter_period(period.tenant_id, from_micros(period.starts_at), strength="UPDATE")
+            await _fill(book, *after, from_micros(period.ends_at), job.dedup)
             await advance_job(job, {"after": list(after)}, platform.clock.now())
     async with jobs.completing(job):
         pass
+
+
+async def backfill_period(platform: Platform, period: Period) -> None:
+    """Count what no backfill has come to yet, in a period that is about to be closed: its caller holds the lock."""
+    if coming := await waiting_jobs(SYSTEM, meters.BACKFILL):
+        book = await meters.refresh(platform)
+        for code in sorted(coming):
+            await _fill(book, period.tenant_id, to_micros(period.starts_at), period.ends_at, code)
+
+
+async def _fill(book: MeterBook, tenant_id: int, starts_at: int, ends_at: datetime, code: str) -> None:
+    start = from_micros(starts_at)
+    tally = (await recount(book, tenant_id, BillingPeriod(start, ends_at), only=code)).get(code)
+    if tally is not None:
+        counter = (await read_counters(tenant_id, start)).get(code, Counter())
+        await stored.set_counter(tenant_id, starts_at, code, tally.used, counter.reserved, counter.credited)
+        for value, events in tally.values.items():
+            await stored.set_value(tenant_id, starts_at, code, value, events)
 
 
 async def schedule_check(platform: Platform) -> None:

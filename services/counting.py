@@ -7,7 +7,7 @@ from services import alerting, crediting
 from services.batch import Batch
 from services.commands import NO_PROPERTIES
 from services.measures import ADDED_UP, added, value_of
-from storage.ledger import Account, Gate
+from storage.ledger import USED, Account, Gate
 
 
 def count(
@@ -79,13 +79,16 @@ def _delta(
     batch: Batch, tenant_id: int, gate: Gate, meter: Meter, quantity: int, properties: Mapping[str, str], sign: int
 ) -> int:
     if meter.aggregation in ADDED_UP:
-        return sign * (added(meter, quantity, properties) or 0)
+        amount = added(meter, quantity, properties) or 0
+        return amount if sign > 0 else -min(amount, _counted(batch, tenant_id, gate, meter, amount))
     value = value_of(meter, quantity, properties)
     if value is None:
         return 0
     values = batch.known.values
     key = (tenant_id, gate.starts_at, meter.code, value)
     before = values.get(key, 0)
+    if sign < 0 and not before and _is_young(meter):
+        return 0
     values[key] = after = before + sign
     batch.writes.values[key] = batch.writes.values.get(key, 0) + sign
     if meter.aggregation is Aggregation.UNIQUE:
@@ -95,3 +98,15 @@ def _delta(
         return max(int(value) - largest, 0)
     seen = (int(k[3]) for k, events in values.items() if k[:3] == key[:3] and events > 0)
     return max(seen, default=0) - largest
+
+
+def _counted(batch: Batch, tenant_id: int, gate: Gate, meter: Meter, amount: int) -> int:
+    """How much of an amount that is taken back may be in the counter: all of it, unless the meter may be younger."""
+    return batch.sums(tenant_id, gate.starts_at, meter.code)[USED] if _is_young(meter) else amount
+
+
+def _is_young(meter: Meter) -> bool:
+    """Whether events of a period may be older than the meter. Its backfill counts those of open periods anew; a period
+    that was closed before has never been billed by it.
+    """
+    return meter.source is not None

@@ -148,17 +148,18 @@ async def finish_invite(platform: Platform, operation: StoredOperation, calls: i
 
     A field invite is charged once however many signers it has; a free-form invite has one signer here.
     """
-    await operations.succeed(
-        platform,
-        operation,
-        {"invites_sent": 1, "api_calls": calls},
-        upstream_units={"invites_sent": 1},
-        is_sent=True,
-    )
+    # Before the commit: killed in between, the operation is settled and comes here again; after it, nobody would.
     await jobs.add_job(
         platform,
         tenant_id=operation.tenant_id,
         topic=signing.FOLLOW,
         dedup=str(operation.document_id),
         run_in=signing.FOLLOW_EVERY,
+    )
+    await operations.succeed(
+        platform,
+        operation,
+        {"invites_sent": 1, "api_calls": calls},
+        upstream_units={"invites_sent": 1},
+        is_sent=True,
     )

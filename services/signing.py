@@ -1,9 +1,10 @@
 """Signing: what SignNow says has become of a document, counted once however often and however we hear of it."""
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Final
 
-from inkmeter.errors import Refused, SignNowRefused
+from inkmeter.errors import Refused, SignNowRefused, SubscriptionInactive
 from inkmeter.events import DocumentCompleted
 from integrations.protocols import SignNowDocument
 from services import jobs, operations
@@ -22,7 +23,10 @@ FOLLOW_FOR: Final = timedelta(days=180)
 
 
 async def note_signing(platform: Platform, document: Document, theirs: SignNowDocument, occurred_at: datetime) -> None:
-    """Count each signature and the completion, and mark the document. Doing it again adds nothing."""
+    """Count each signature and the completion, and mark the document. Doing it again adds nothing.
+
+    Outside of every subscription the document is only marked.
+    """
     facts = [
         Fact("signatures", 1, f"signnow:signed:{invite.id}", occurred_at, is_moment_given=False)
         for invite in (*theirs.field_invites, *theirs.free_form_invites)
@@ -33,9 +37,11 @@ async def note_signing(platform: Platform, document: Document, theirs: SignNowDo
         facts.append(Fact("documents_completed", 1, key, occurred_at, is_moment_given=False))
     if facts:
         command = Record(document.tenant_id, facts, platform.clock.now(), "signnow", document.id)
-        for answer in await operations.submit(platform, command):
-            if isinstance(answer, Refused):
-                raise answer
+        # Signed, or heard of, when no subscription runs: it is nobody's usage, and looking again would not change that.
+        with contextlib.suppress(SubscriptionInactive):
+            for answer in await operations.submit(platform, command):
+                if isinstance(answer, Refused):
+                    raise answer
     if theirs.is_completed:
         await _complete(platform, document, occurred_at)
 

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services import plans, subscriptions, usage
+from services import plans, signing, subscriptions, usage
 from services.plans import CreatePlan
 from services.subscriptions import SubscribeTenant
 from services.tenants import ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
+from storage.database import rows
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
 from storage.operations import Operation
@@ -73,6 +74,8 @@ async def test_signing(city: City) -> None:
         events = await UsageEvent.filter(tenant_id=tenant.id)
         assert sum(event.upstream_units for event in events) == theirs["invites_charged"], fate
         assert not await Operation.filter(tenant_id=tenant.id, state__in=["RESERVED", "UNKNOWN"]).exists(), fate
+        followed = await rows("SELECT 1 AS ok FROM job WHERE tenant_id = ? AND topic = ?", tenant.id, signing.FOLLOW)
+        assert len(followed) == 1, fate
 
 
 async def test_closing_and_pushing(city: City) -> None:
