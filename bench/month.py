@@ -1,4 +1,4 @@
-"""Random months of crashes, as long as wanted: `python -m bench.month [postgresql://…] [--days N] [--seed S] [--months M]`.
+"""Random months of crashes: `python -m bench.month [postgresql://…] [--days N] [--seed S] [--months M]`.
 
 The scenario of tests/month with other seeds and for more days: processes do random operations of seven tenants and are
 killed in the middle of them, others go on, and in the end every book must tell the same. Fails with the first that does
@@ -46,7 +46,11 @@ async def _play(url: str, notes: Path, days: int, seed: int, hours: int, lanes: 
         await assert_books_agree(month)
         print(f"seed {seed}: {days} days, {month.rounds} rounds, {month.deaths.total()} processes killed")
         print(f"  before {', '.join(f'{step} ({n})' for step, n in month.deaths.most_common())}")
-        told = {what: n for what, n in sorted(month.agenda.outcomes.items()) if not what.startswith(("recorded ", "corrected "))}
+        told = {
+            what: n
+            for what, n in sorted(month.agenda.outcomes.items())
+            if not what.startswith(("recorded ", "corrected "))
+        }
         print(f"  {', '.join(f'{what} {n}' for what, n in told.items())}", flush=True)
 
 

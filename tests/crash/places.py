@@ -44,6 +44,8 @@ class Place:
         )
         async with (
             httpx.AsyncClient(verify=False, timeout=30) as http,  # noqa: S501 - plain HTTP: certificates would only cost time
-            open_platform(settings, clock=clock or FrozenClock(self.now), signnow_http=http, stripe_http=http) as platform,
+            open_platform(
+                settings, clock=clock or FrozenClock(self.now), signnow_http=http, stripe_http=http
+            ) as platform,
         ):
             yield platform

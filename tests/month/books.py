@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from inkmeter.usage import Aggregation, Meter
@@ -61,7 +62,7 @@ async def assert_nothing_is_open() -> None:
     failed = await rows("SELECT tenant_id, topic, dedup, last_error FROM job WHERE state = 'FAILED'")
     assert not failed, list(map(dict, failed))
     found = await Discrepancy.all()
-    assert not found, [dict(each) for each in found]
+    assert not found, [each.evidence for each in found]
 
 
 def in_periods(periods: Sequence[Period], events: Iterable[UsageEvent]) -> dict[Period, list[UsageEvent]]:
@@ -111,7 +112,7 @@ def _count(meter: Meter, standing: Sequence[UsageEvent]) -> int:
         case Aggregation.COUNT:
             return len(counted)
         case Aggregation.UNIQUE:
-            return len({event.properties[meter.property] for event in counted if event.properties})
+            return len({event.properties[str(meter.property)] for event in counted if event.properties})
         case Aggregation.MAX:
             return max([event.quantity for event in counted], default=0)
         case _:
@@ -129,8 +130,8 @@ def assert_what_was_heard_is_there(agenda: Agenda, tenant: Tenant, events: Seque
     for key, fact in sent.items():
         if (event := stored.get(key)) is not None:
             units = scaled(fact.quantity, decimals.get(fact.meter, 0))
-            was = (event.meter, event.quantity, event.occurred_at, event.properties or {})
-            assert was == (fact.meter, units, fact.occurred_at, fact.properties)
+            as_stored = (event.meter, event.quantity, event.occurred_at, event.properties or {})
+            assert as_stored == (fact.meter, units, fact.occurred_at, fact.properties)
     fixes = {key: fix for key, fix in agenda.corrections.items() if key.startswith(f"{tenant.external_reference}-")}
     for key, (was, quantity) in fixes.items():
         reversal, replacement = stored.get(f"correction:{key}"), stored.get(f"replacement:{key}")
@@ -170,16 +171,22 @@ async def assert_credits_add_up(agenda: Agenda, tenant: Tenant) -> None:
     for grant in grants:
         assert 0 <= grant.remaining <= grant.units
         assert grant.remaining == sum(entry.units for entry in entries if entry.grant_id == grant.id)
-        assert [e.units for e in entries if (e.grant_id, e.kind) == (grant.id, CreditEntryKind.GRANTED)] == [grant.units]
+        assert [e.units for e in entries if (e.grant_id, e.kind) == (grant.id, CreditEntryKind.GRANTED)] == [
+            grant.units
+        ]
     for period in await Period.filter(tenant_id=tenant.id):
         for meter, counter in (await read_counters(tenant.id, period.starts_at)).items():
             assert counter.credited == used.pop((period.starts_at, meter), 0)
             assert 0 <= counter.credited <= counter.used
     assert not any(used.values())
-    mine = [deed for deed in agenda.deeds.values() if deed.tenant == tenant.external_reference and deed.key in agenda.done]
+    mine = [
+        deed for deed in agenda.deeds.values() if deed.tenant == tenant.external_reference and deed.key in agenda.done
+    ]
     heard = {agenda.done[d.key]["grant"] for d in mine if d.kind in ("give", "buy")} - {None}
     by_hand = {str(grant.id) for grant in grants if not grant.idempotency_key.startswith("auto:")}
-    asked = {d.key for d in agenda.deeds.values() if d.tenant == tenant.external_reference and d.kind in ("give", "buy")}
+    asked = {
+        d.key for d in agenda.deeds.values() if d.tenant == tenant.external_reference and d.kind in ("give", "buy")
+    }
     assert heard <= by_hand
     assert {g.idempotency_key.partition(":")[2] for g in grants if str(g.id) in by_hand} <= asked
     for deed in mine:
@@ -225,7 +232,7 @@ async def assert_invoices_follow_from_facts(month: Month, tenant: Tenant) -> Non
     billed = Counter(i.period_id for i in await Invoice.filter(tenant_id=tenant.id, kind="PERIOD"))
     periods = await Period.filter(tenant_id=tenant.id).order_by("starts_at")
     assert billed == Counter(period.id for period in periods)
-    for before, after in zip(periods, periods[1:], strict=False):
+    for before, after in pairwise(periods):
         assert before.ends_at <= after.starts_at
         assert before.ends_at == after.starts_at or before.subscription_id != after.subscription_id
     for period in periods:
@@ -248,7 +255,9 @@ async def assert_charges_are_billed_once(tenant: Tenant) -> None:
     bought = {f"grant:{g.idempotency_key}" for g in await CreditGrant.filter(tenant_id=tenant.id, source="TOP_UP")}
     assert Counter(c.idempotency_key for c in charges if c.kind != "REFUND") == Counter(bought)
     refunded = await CreditEntry.filter(tenant_id=tenant.id, kind=CreditEntryKind.REFUNDED)
-    assert Counter(c.idempotency_key for c in charges if c.kind == "REFUND") == Counter(f"refund:{e.id}" for e in refunded)
+    assert Counter(c.idempotency_key for c in charges if c.kind == "REFUND") == Counter(
+        f"refund:{e.id}" for e in refunded
+    )
 
 
 async def assert_discounts_are_counted(tenant: Tenant) -> None:
@@ -284,6 +293,8 @@ async def assert_stripe_agrees(month: Month) -> None:
                 assert (item["amount"], item["invoice"]) == (line.amount_minor, at_stripe["id"])
     assert not items, f"lines that are not ours: {items}"
     assert not [i for i in theirs.values() if i["total"] or i["amount_paid"]], "invoices that are not ours"
-    assert Counter(c["metadata"]["external_reference"] for c in books["customer"]) == Counter(r.reference for r in ROLES)
+    assert Counter(c["metadata"]["external_reference"] for c in books["customer"]) == Counter(
+        r.reference for r in ROLES
+    )
     running = [s for s in books["subscription"] if s["status"] != "canceled"]
     assert not running, running

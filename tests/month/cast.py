@@ -1,4 +1,4 @@
-"""Who is billed in the random month: a tenant for each kind of limit, of fee and of meter, each on a plan of its own."""
+"""Who is billed in the random month: a tenant for each kind of limit, of fee and of meter, each on its own plan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,9 @@ class Role:
 
 ROLES: Final = (
     Role("hemlock", "hard", 3, ("api_calls",), ("downloads",), zone="Europe/Berlin", anchor_on=date(2026, 1, 5)),
-    Role("sorrel", "soft", 2, ("signatures",), is_discounted=True, zone="America/New_York", anchor_on=date(2025, 12, 28)),
+    Role(
+        "sorrel", "soft", 2, ("signatures",), is_discounted=True, zone="America/New_York", anchor_on=date(2025, 12, 28)
+    ),
     Role(
         "tansy",
         "top-up",
@@ -77,7 +79,10 @@ def plans_of_the_month() -> list[CreatePlan]:
             "hard",
             "Hard",
             "USD",
-            [price("documents_created", "metered", unitPrice="0.40"), price("api_calls", "metered", unitPrice="0.0025")],
+            [
+                price("documents_created", "metered", unitPrice="0.40"),
+                price("api_calls", "metered", unitPrice="0.0025"),
+            ],
             [NewQuota(meter, LimitPolicy.HARD, units) for meter, units in HARD_LIMITS["hemlock"].items()],
         ),
         CreatePlan(
@@ -133,7 +138,9 @@ OWN_METERS: Final = (
     CreateMeter("pages_largest", "page", "The longest text.", Aggregation.MAX, source="pages", decimals=2),
 )
 LATER_METERS: Final = (
-    CreateMeter("pages_us", "page", "Pages in America.", source="pages", decimals=2, filters=[NewFilter("region", ["us"])]),
+    CreateMeter(
+        "pages_us", "page", "Pages in America.", source="pages", decimals=2, filters=[NewFilter("region", ["us"])]
+    ),
     CreateMeter("calls_reported", "report", "Reports of calls.", Aggregation.COUNT, source="api_calls"),
     CreateMeter("pages_regions", "region", "Regions.", Aggregation.UNIQUE, source="pages", property="region"),
 )

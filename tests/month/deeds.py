@@ -1,4 +1,4 @@
-"""What the victims of the random month are told to do: deeds with idempotency keys, that may be done again and again."""
+"""What the victims of the random month are told to do: deeds with idempotency keys, done again and again."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import os
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -26,9 +26,9 @@ from inkmeter.errors import (
     TopUpRequired,
     UpstreamUnavailable,
 )
+from inkmeter.periods import Proration
 from integrations.protocols import Signer
 from integrations.signnow.client import SignNowClient
-from inkmeter.periods import Proration
 from server.demo.pdf import contract
 from services import (
     changes,
@@ -276,7 +276,8 @@ class _Listener(logging.Handler):
 async def do_all(place: Place, deeds: Sequence[Deed], at_once: int, killed_before: int, notes: Path) -> None:
     """Do the deeds, so many at once, in a process that is killed before one of its steps (never before step 0)."""
     stripe.HTTPClient.INITIAL_DELAY = stripe.HTTPClient.MAX_DELAY = 0  # repeats come at once
-    SignNowClient.__init__.__kwdefaults__["read_backoff"] = 0.0
+    defaults = {**(SignNowClient.__init__.__kwdefaults__ or {}), "read_backoff": 0.0}
+    SignNowClient.__init__.__kwdefaults__ = defaults
     journal = Journal(notes.with_suffix(".journal"))
     logging.getLogger("inkmeter").addHandler(_Listener(journal))
     logging.getLogger("inkmeter").propagate = False
@@ -298,9 +299,16 @@ async def _do(platform: Platform, deed: Deed, journal: Journal) -> None:
     except SignNowRefused as refusal:
         is_spent = "never received" in refusal.message
         journal.write(key=deed.key, outcome="spent" if is_spent else "again", why=str(refusal))
-    except (SubscriptionInactive, *ALLOWED.get(deed.kind, ())) as refusal:
-        journal.write(key=deed.key, outcome="refused", why=str(refusal))
+    except Refused as refusal:
+        if isinstance(refusal, (SubscriptionInactive, *ALLOWED.get(deed.kind, ()))):
+            journal.write(key=deed.key, outcome="refused", why=str(refusal))
+        else:
+            _tell_trouble(journal, deed)
     except Exception:
-        journal.write(trouble=f"{replace(deed, args={**deed.args, 'payload': ''})}\n{traceback.format_exc()}")
+        _tell_trouble(journal, deed)
     else:
         journal.write(key=deed.key, outcome="done", **answer)
+
+
+def _tell_trouble(journal: Journal, deed: Deed) -> None:
+    journal.write(trouble=f"{replace(deed, args={**deed.args, 'payload': ''})}\n{traceback.format_exc()}")

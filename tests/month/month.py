@@ -1,4 +1,4 @@
-"""The random month itself: a parent with both sandboxes and the clock, and processes that are killed in the middle of their deeds."""
+"""The random month: a parent with both sandboxes and the clock, and processes that are killed amid their deeds."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ import orjson
 from inkmeter.clock import FrozenClock
 from integrations.signnow.sandbox.app import create_app as create_signnow
 from integrations.stripe.sandbox.app import create_app as create_stripe
-from server.serving import address, listen, running
+from server.serving import listen, running
 from services import closing, endings, timetable
 from services.changes import ChangeAt
 from services.platform import Platform

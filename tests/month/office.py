@@ -1,7 +1,7 @@
 """A post office between the sandboxes and the processes that live and die: it keeps webhooks until somebody takes them.
 
-Whoever is killed before confirming a delivery gets it again, or somebody else does. Some are handed out twice, some late, in any
-order, and some are lost for good.
+Whoever is killed before confirming a delivery gets it again, or somebody else does. Some are handed out
+twice, some late, in any order, and some are lost for good.
 """
 
 import random

@@ -1,3 +1,5 @@
+"""A month of random operations, crashes, duplicates and reorderings ends with every book equal."""
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,4 +18,3 @@ async def test_every_book_agrees_after_a_month_of_crashes(database_url: str, tmp
     async with open_month(database_url, seed, notes, lanes=1 if database_url.startswith("sqlite") else 2) as month:
         await month.play(days=34, each=timedelta(days=1.5))
         await assert_books_agree(month)
-        print(month.rounds, month.deaths, {k: v for k, v in month.agenda.outcomes.items() if v > 1 and not k.startswith(("recorded ", "corrected "))})
