@@ -24,6 +24,7 @@ from bench.quota import NOW, no_stripe, run_on_database, tenant
 from inkmeter.clock import FrozenClock
 from plugins.manager import load_plugins
 from server.asgi import create_app
+from server.serving import tune_interpreter
 from server.settings import Settings
 from server.wiring import open_platform
 from services import keys
@@ -154,6 +155,7 @@ async def run(url: str) -> None:
         else:
             raw = RawPostgres(await asyncpg.connect(url))
             await raw.prepare()
+        tune_interpreter()
         async with app.router.lifespan_context(app):
 
             async def bulk(body: bytes) -> None:

@@ -232,6 +232,7 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
             case TakeCredits():
                 want.at(command.tenant_id, to_micros(command.now))
                 want.taken_grants.append((command.tenant_id, command.grant_id))
+                want.taken.append((command.tenant_id, command.note or ""))  # an expiry has none
             case unreachable:
                 assert_never(unreachable)
     return want

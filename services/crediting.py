@@ -209,6 +209,8 @@ def take_credits(batch: Batch, command: TakeCredits) -> int:
     grant = next((g for g in batch.known.grants if (g.tenant_id, g.id) == (command.tenant_id, command.grant_id)), None)
     if grant is None:
         raise NotFound("no such grant", path=("grantId",))
+    if (command.tenant_id, command.note) in batch.known.taken:
+        raise Conflict("this was taken back already", path=("idempotencyKey",))
     remaining = sum(other.remaining for other in batch.grants(grant.tenant_id, grant.meter))
     free = max(min(grant.remaining, remaining - batch.pledged(grant.tenant_id, grant.meter)), 0)
     units = free if command.units is None else command.units
@@ -216,6 +218,8 @@ def take_credits(batch: Batch, command: TakeCredits) -> int:
         raise Conflict(f"{free} units of the grant are free, not {units}", path=("units",))
     if units:
         _move(batch, grant, command.kind, -units, note=command.note)
+        if command.note is not None:
+            batch.known.taken.add((command.tenant_id, command.note))
     return units
 
 

@@ -27,7 +27,7 @@ from storage.credits import (
 from storage.credits import CreditGrant as CreditGrant
 from storage.credits import CreditSource as CreditSource
 from storage.jobs import Job
-from storage.ledger import Conflicted, StoredGrant
+from storage.ledger import StoredGrant
 from storage.tenants import Tenant
 
 EXPIRE: Final = "credits.expire"
@@ -191,7 +191,8 @@ async def refund_credits(
     grant = await find_grant(tenant_id, grant_id)
     if await refunds.price_of(grant) is None:
         raise Conflict("the grant was not bought: revoke it instead", path=("grantId",))
-    await subscriptions.require_subscription(tenant_id)
+    if await _taken_before(grant, f"{CreditEntryKind.REFUNDED}:{idempotency_key}", None) is None:
+        await refunds.require_period(platform, tenant_id)  # before anything is taken: an invoice must give it back
     await refunds.ensure_paid_back(platform, grant)
     taken = await _take(platform, tenant_id, grant_id, units, idempotency_key, CreditEntryKind.REFUNDED)
     amounts = await refunds.pay_back(platform, grant)
@@ -219,7 +220,7 @@ async def _take(
         command = TakeCredits(tenant_id, grant_id, kind, platform.clock.now(), wanted, note)
         try:
             done = int(await operations.submit(platform, command))
-        except (Conflict, Conflicted):  # perhaps the same key at the same moment: the other call has taken them
+        except Conflict:  # perhaps the same key at the same moment: the other call has taken them
             done = await _taken_before(grant, note, wanted)
             if done is None:
                 raise

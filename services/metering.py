@@ -25,7 +25,7 @@ from storage.ledger import Conflicted, Known, LedgerStore, Writes
 log = logging.getLogger("inkmeter.metering")
 
 MAX_BATCH: Final = 256
-MAX_FACTS: Final = 1_000
+MAX_FACTS: Final = 500
 """Facts enough to make a transaction worth its while: more would only keep their senders from sending the next ones."""
 MAX_ATTEMPTS: Final = 8
 

@@ -3,6 +3,7 @@
 from typing import Final
 from uuid import UUID
 
+from inkmeter.errors import SubscriptionInactive
 from inkmeter.money import Money
 from services import jobs, subscriptions
 from services.platform import Platform
@@ -11,6 +12,7 @@ from storage.credits import CreditGrant, refunds_of
 from storage.database import insert_new, transaction
 from storage.ids import new_id
 from storage.jobs import Job
+from storage.subscriptions import Period, PeriodState, enter_period
 
 REFUND: Final = "credits.refund"
 
@@ -19,6 +21,19 @@ async def price_of(grant: CreditGrant) -> Money | None:
     """What the grant cost; None if it was given."""
     charge = await Charge.get_or_none(tenant_id=grant.tenant_id, idempotency_key=f"grant:{grant.idempotency_key}")
     return None if charge is None else Money(charge.amount_minor, charge.currency)
+
+
+async def require_period(platform: Platform, tenant_id: int) -> Period:
+    """The period whose close gives money back: the running one, or the last of a subscription that has ended, until
+    that is closed. Raises SubscriptionInactive.
+    """
+    try:
+        return await subscriptions.ensure_period(platform, tenant_id, platform.clock.now())
+    except SubscriptionInactive:
+        last = await Period.filter(tenant_id=tenant_id, state=PeriodState.OPEN).order_by("-starts_at").first()
+        if last is None:
+            raise
+        return last
 
 
 async def ensure_paid_back(platform: Platform, grant: CreditGrant) -> None:
@@ -66,7 +81,11 @@ async def _charge(platform: Platform, grant: CreditGrant, entry_id: UUID, amount
         return
     now = platform.clock.now()
     async with transaction():
-        period = await subscriptions.ensure_period(platform, grant.tenant_id, now)
+        period = await require_period(platform, grant.tenant_id)
+        # Held, so that the last close of a subscription that has ended knows of it: there is none after that.
+        entered = await enter_period(grant.tenant_id, period.starts_at)
+        if entered is None or entered.state is PeriodState.CLOSED:
+            raise SubscriptionInactive("the last period was closed meanwhile; the next subscription gives it back")
         await insert_new(
             Charge(
                 tenant_id=grant.tenant_id,

@@ -131,6 +131,8 @@ class Wanted:
     grants: list[TenantKey] = field(default_factory=list)
     """Tenant and key, besides those that have units left."""
     taken_grants: list[tuple[int, UUID]] = field(default_factory=list)
+    taken: list[TenantKey] = field(default_factory=list)
+    """Tenant and note, of credits to take back."""
     is_reversing: bool = False
     """Whether credits may have to be returned."""
 
@@ -157,6 +159,8 @@ class Known:
     """How many events have a value."""
     grants: list[StoredGrant] = field(default_factory=list)
     """With units left, the last one of each meter, and those that were asked for; in the order of consumption."""
+    taken: set[TenantKey] = field(default_factory=set)
+    """Notes under which credits were taken back."""
     consumed: dict[CounterKey, list[tuple[UUID, int]]] = field(default_factory=dict)
     """Grants that paid for usage of a period with how many units, the last first."""
     bought: dict[CounterKey, Spent] = field(default_factory=dict)

@@ -62,6 +62,11 @@ async def _know(connection: Any, wanted: Wanted) -> Known:
             [wanted.moments[tenant_id][1] for tenant_id in tenants],
         )
     )
+    if without := [tenant_id for tenant_id in tenants if tenant_id not in gates]:
+        # Whoever has no period at that moment may have credits all the same.
+        await connection.execute(
+            "SELECT 1 FROM tenant WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE", without
+        )
     found: dict[str, Any] = {}
     parts: list[str] = []
     values: list[Any] = []

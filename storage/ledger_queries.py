@@ -106,6 +106,12 @@ OPEN_GRANTS: Final = Query(
 )
 GRANTS_BY_KEY: Final = Query(_GRANTS, "credit_grant g", {"g.tenant_id": "bigint", "g.idempotency_key": "text"})
 GRANTS_BY_ID: Final = Query(_GRANTS, "credit_grant g", {"g.tenant_id": "bigint", "g.id": "uuid"})
+TAKEN: Final = Query(
+    ["tenant_id", "note"],
+    "credit_entry",
+    {"tenant_id": "bigint", "note": "text"},
+    "AND kind IN ('REVOKED', 'REFUNDED')",
+)
 CONSUMED: Final = Query(
     ["tenant_id", "period_starts_at", "meter", "grant_id", "-SUM(units)"],
     "credit_entry",

@@ -48,6 +48,7 @@ def keys_of(wanted: Wanted, gates: Mapping[int, Sequence[Gate]]) -> dict[str, tu
         "open_grants": (queries.OPEN_GRANTS, tenants),
         "grants_by_key": (queries.GRANTS_BY_KEY, wanted.grants),
         "grants_by_id": (queries.GRANTS_BY_ID, [(tenant_id, str(key)) for tenant_id, key in wanted.taken_grants]),
+        "taken": (queries.TAKEN, wanted.taken),
         "consumed": (queries.CONSUMED, periods if wanted.is_reversing else []),
         "bought": (queries.BOUGHT, periods),
     }
@@ -112,6 +113,7 @@ def _read_credits(known: Known, found: Mapping[str, Rows]) -> None:
         grant.id = _uuid(grant.id)
         grants[grant.tenant_id, grant.id] = grant
     known.grants = sorted(grants.values(), key=in_order)
+    known.taken = {(tenant_id, note) for tenant_id, note in found["taken"]}
     for tenant_id, starts_at, meter, grant_id, units in found["consumed"]:
         if units:
             known.consumed.setdefault((tenant_id, starts_at, meter), []).append((_uuid(grant_id), int(units)))

@@ -1,15 +1,18 @@
 """Credits: given once, consumed in order, each unit traced; taken back, refunded, expired."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from services import credits, jobs, operations, refunds
 from services.commands import TakeCredits
+from services.metering import Metering
 from storage.charges import Charge
 from storage.credits import CreditEntryKind, CreditGrant
 from storage.database import rows
+from storage.ledgers import open_ledger
 from tests.services.credit_steps import balance, buy, correct, give, history, left, take, upload
 from tests.services.steps import (
     Customer,
@@ -344,6 +347,42 @@ async def test_a_refund_that_died_half_way_is_finished(world: World) -> None:
     assert refund.period_starts_at.isoformat() == "2026-03-10T00:00:00+00:00"
     shown = global_id("CreditGrant", grant.id)
     assert (await take(customer, "refundCredits", {"id": shown}, 5))["refund"] == {"amount": "4.50"}
+
+
+async def test_one_refund_asked_for_many_times_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    customer = await customer_of(world)
+    grant = (await buy(customer, 10))["grant"]
+    answers = await asyncio.gather(*(take(customer, "refundCredits", grant, 4) for _ in range(8)))
+    assert [answer["refund"] for answer in answers] == [{"amount": "3.60"}] * 8
+    await expect(customer, refunded=4, balance=6)
+    assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]
+
+
+async def test_two_processes_take_credits_of_a_tenant_without_a_period(world: World, database_url: str) -> None:
+    tenant = await world.provision()
+    writer = Metering(open_ledger(database_url), world.clock, world.platform.plugins.publish)
+    async with writer.running() as metering:
+        platforms = (world.platform, replace(world.platform, metering=metering))
+        for turn in range(10):
+            given = credits.GivenCredits("downloads", 10, credits.CreditSource.PROMOTION, f"g{turn}")
+            grant = await credits.grant_credits(world.platform, tenant, given)
+            calls = (credits.revoke_credits(platforms[n % 2], tenant.id, grant.id, 3, f"{turn}-{n}") for n in range(12))
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 9 + ["Taken"] * 3
+
+
+async def test_a_refund_after_the_end_is_on_the_last_invoice(world: World) -> None:
+    customer = await customer_of(world)
+    grant = (await buy(customer, 10))["grant"]
+    await do(customer.api, "cancelSubscription", "subscription { id }", tenantId=customer.id, at="NOW")
+    world.clock.travel_to(START + timedelta(minutes=5))
+    back = await take(customer, "refundCredits", grant, 4)
+    assert back["refund"] == {"amount": "3.60"}
+    charges = [line for line in (await customer.close())["invoice"]["lines"] if line["kind"] == "CHARGE"]
+    assert [line["amount"]["amount"] for line in charges] == ["9.00", "-3.60"]
+    late = refused(await take(customer, "refundCredits", grant, 6, key="late"))
+    assert (late["__typename"], await left(customer)) == ("SubscriptionInactive", 6)
+    assert await take(customer, "refundCredits", grant, 4) == back, "a repeat is answered like the first"
 
 
 async def test_another_tenants_grant_is_unknown(world: World) -> None:
