@@ -9,7 +9,7 @@ from inkmeter.usage import Aggregation, Meter
 from services import counters, dues
 from services.measures import LEVELS, SEATS, MeterBook, scaled
 from services.meters import refresh
-from services.tenants import Tenant
+from services.tenants import Tenant, TenantState
 from storage.charges import Charge
 from storage.credits import CreditEntry, CreditEntryKind, CreditGrant
 from storage.database import rows
@@ -42,6 +42,7 @@ async def assert_books_agree(month: Month) -> None:
     book = await refresh(month.platform)
     for role in ROLES:
         tenant = await Tenant.get(external_reference=role.reference)
+        assert tenant.state is TenantState.ACTIVE
         events = await UsageEvent.filter(tenant_id=tenant.id)
         await assert_counters_follow_from_events(tenant, book, events)
         assert_what_was_heard_is_there(month.agenda, tenant, events)
@@ -121,7 +122,7 @@ def _count(meter: Meter, standing: Sequence[UsageEvent]) -> int:
 
 def assert_what_was_heard_is_there(agenda: Agenda, tenant: Tenant, events: Sequence[UsageEvent]) -> None:
     """Whatever was confirmed is stored once, as it was sent; nothing is stored that nobody has sent."""
-    decimals = {"pages": 2}
+    decimals = {"pages": 2, "storage": 3}
     stored = {event.idempotency_key: event for event in events}
     assert len(stored) == len(events)
     sent = {key: fact for key, fact in agenda.facts.items() if fact.tenant == tenant.external_reference}

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from inkmeter.usage import Aggregation
-from services import counters, meters, plans, subscriptions
+from services import alerts, counters, meters, plans, subscriptions
 from services.limits import NewAutoTopUp, NewPack, NewQuota
 from services.meters import CreateMeter, NewFilter
 from services.plans import CreatePlan, FeesDue, LimitPolicy, NewPrice
@@ -42,12 +42,22 @@ class Role:
     seats: int = 1
     zone: str = "UTC"
     anchor_on: date | None = None
+    trial_days: int = 0
+    has_bad_card: bool = False
+    """Whether its card fails now and then."""
 
 
 ROLES: Final = (
     Role("hemlock", "hard", 3, ("api_calls",), ("downloads",), zone="Europe/Berlin", anchor_on=date(2026, 1, 5)),
     Role(
-        "sorrel", "soft", 2, ("signatures",), is_discounted=True, zone="America/New_York", anchor_on=date(2025, 12, 28)
+        "sorrel",
+        "soft",
+        2,
+        ("signatures",),
+        is_discounted=True,
+        zone="America/New_York",
+        anchor_on=date(2025, 12, 28),
+        has_bad_card=True,
     ),
     Role(
         "tansy",
@@ -59,8 +69,9 @@ ROLES: Final = (
     ),
     Role("ulmus", "small", 2, credited=("invites_sent",), is_discounted=True, anchor_on=date(2026, 1, 31 - 30)),
     Role("vetch", "team", 2, seats=3, plans=("team", "soft"), credited=("invites_sent",), zone="Asia/Tokyo"),
-    Role("woad", "pages", 0, ("pages", "pages"), ("pages_users", "pages"), is_discounted=True),
+    Role("woad", "pages", 0, ("pages", "pages", "storage", "devices"), ("pages_users", "pages"), is_discounted=True),
     Role("yarrow", "team", 1, ("pages", "invites_sent"), seats=2, plans=("team", "small"), is_leaving=True),
+    Role("zinnia", "team", 1, ("signatures",), seats=2, plans=("team", "soft"), trial_days=9, has_bad_card=True),
 )
 
 
@@ -117,6 +128,8 @@ def plans_of_the_month() -> list[CreatePlan]:
                 price("pages", "metered", unitPrice="0.015"),
                 price("pages_users", "metered", unitPrice="1.10"),
                 price("pages_largest", "metered", unitPrice="0.07"),
+                price("storage", "metered", unitPrice="0.90"),
+                price("devices", "metered", unitPrice="0.35"),
             ],
             [NewQuota("pages_users", LimitPolicy.SOFT, 2), NewQuota("pages", LimitPolicy.SOFT, 50)],
             minimum_commitment=Decimal("60.00"),
@@ -136,6 +149,8 @@ OWN_METERS: Final = (
         filters=[NewFilter("region", ["eu"])],
     ),
     CreateMeter("pages_largest", "page", "The longest text.", Aggregation.MAX, source="pages", decimals=2),
+    CreateMeter("storage", "gigabyte", "What is kept.", Aggregation.TIME_WEIGHTED, decimals=3),
+    CreateMeter("devices", "device", "What is connected.", Aggregation.LATEST),
 )
 LATER_METERS: Final = (
     CreateMeter(
@@ -170,7 +185,8 @@ async def assemble(platform: Platform) -> dict[str, UUID]:
     for role in ROLES:
         who = ProvisionTenant(role.reference, role.reference.title(), f"billing@{role.reference}.test", "USD")
         tenant = await provision_tenant(platform, who)
-        terms = SubscribeTenant(tenant, made[role.plan], role.seats, role.zone, role.anchor_on)
+        terms = SubscribeTenant(tenant, made[role.plan], role.seats, role.zone, role.anchor_on, role.trial_days)
         await subscriptions.subscribe_tenant(platform, terms)
+        await alerts.set_budget(tenant, Decimal("25.00"))
     await counters.schedule_check(platform)
     return made

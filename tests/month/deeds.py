@@ -23,6 +23,7 @@ from inkmeter.errors import (
     SignNowRefused,
     SpendCapReached,
     SubscriptionInactive,
+    TenantRestricted,
     TopUpRequired,
     UpstreamUnavailable,
 )
@@ -235,9 +236,9 @@ KINDS: Final[dict[str, Callable[[Platform, Tenant, Deed], Awaitable[Answer]]]] =
     "look": look,
 }
 ALLOWED: Final[dict[str, tuple[type[Refused], ...]]] = {
-    "upload": (QuotaExceeded, TopUpRequired),
-    "invite": (QuotaExceeded, SpendCapReached),
-    "download": (QuotaExceeded, TopUpRequired),
+    "upload": (QuotaExceeded, TopUpRequired, TenantRestricted),
+    "invite": (QuotaExceeded, SpendCapReached, TenantRestricted),
+    "download": (QuotaExceeded, TopUpRequired, TenantRestricted),
     "revoke": (Conflict,),
     "refund": (Conflict,),
     "seats": (InvalidInput, Conflict),

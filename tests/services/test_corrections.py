@@ -193,3 +193,30 @@ async def test_a_correction_in_a_closed_period_is_billed_with_the_next(world: Wo
     await world.travel_to(START + timedelta(days=62))
     invoice = (await customer.close())["invoice"]
     assert [(line["kind"], line["amount"]["amount"]) for line in invoice["lines"]][-1] == ("ADJUSTMENT", "-12.00")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_meters_that_are_younger_than_the_event(world: World, is_closed: bool) -> None:
+    """What they never counted cannot be taken from them; in an open period they are counted anew soon after."""
+    customer = await sign_up(world)
+    facts = {"who": "ann", "pages": 7}
+    await customer.record(event("a", 3, properties=facts), event("b", 4, properties=facts), event("c", 1))
+    if is_closed:
+        await world.travel_to(START + timedelta(days=31))
+        await customer.close()
+    await make_meter(world, "invite_calls", "COUNT", source="invites_sent")
+    await make_meter(world, "people", "UNIQUE", source="invites_sent", property="who")
+    await make_meter(world, "largest", "MAX", source="invites_sent", property="pages")
+    await make_meter(world, "pages", source="invites_sent", property="pages")
+    if is_closed:
+        await world.work()
+    assert await statuses(customer, correction("a"), correction("c", 2, "d")) == ["CORRECTED"] * 2
+    at = {"at": START.isoformat()}
+    if not is_closed:
+        await world.work()
+        expected = {"invite_calls": "2", "people": "1", "largest": "7", "pages": "7"}
+        assert await sums(customer, **at) == {"invites_sent": "6", **expected}
+    assert (await sums(customer, **at))["invites_sent"] == "6"
+    await agree(customer)
+    assert await statuses(customer, correction("b", None, "e")) == ["CORRECTED"]
+    await agree(customer)

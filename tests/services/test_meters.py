@@ -27,6 +27,7 @@ from tests.services.steps import (
     sign_up,
     sums,
 )
+from tests.services.terms import change_plan
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +154,24 @@ async def test_a_derived_meter_counts_what_was_recorded_before_it(world: World) 
     await customer.record(event("f", 1, properties={"region": "eu", "who": "ann", "pages": "11"}))
     assert (await sums(customer))["largest"] == "11"
     report = await do(world.operator, "rebuildCounters", "report { differences { meter } }", tenantId=customer.id)
+    assert report["report"] == {"differences": []}
+
+
+async def test_a_period_that_closes_before_the_backfill_is_counted_whole(world: World) -> None:
+    customer = await sign_up(world)
+    await customer.record(event("a", 3), event("b", 4))
+    await make_meter(world, "calls", "COUNT", source="invites_sent")
+    plan = await make_plan(world, price("calls", "metered", unitPrice="5.00"), code="by-calls")
+    changed = await change_plan(customer, plan, proration="SECOND")
+    assert changed["userErrors"] == []
+    await customer.record(event("c", 5))
+    await world.travel_to(START + timedelta(days=31))
+    invoice = (await customer.close())["invoice"]
+    assert [(line["meter"], line["quantity"]) for line in invoice["lines"]] == [("calls", "3")]
+    await world.work()
+    report = await do(
+        world.operator, "rebuildCounters", "report { differences { meter } }", tenantId=customer.id, check=True
+    )
     assert report["report"] == {"differences": []}
 
 

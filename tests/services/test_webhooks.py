@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from inkmeter.periods import BillingPeriod
 from integrations.signnow.webhooks import sign
 from storage.database import rows
+from storage.documents import Document, DocumentState
+from storage.usage import sum_events
 from storage.webhooks import WebhookEvent
 from tests.services.steps import Customer, Json, fault, sign_up, signnow_books
+from tests.services.terms import cancel
 from tests.world import SECRET, SIGNNOW_SECRET, START, World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -274,6 +278,30 @@ async def test_callbacks_that_are_lost_for_good_are_made_up_for(world: World) ->
         "downloads": 1,
     }
     await assert_signed(customer)
+
+
+@pytest.mark.parametrize("is_called", [True, False])
+async def test_what_is_signed_after_the_end_is_nobodys_usage(world: World, is_called: bool) -> None:
+    customer, document = await signed_document(world)
+    await world.work()
+    await customer.sign(document, "ann@x.test")
+    await world.work()
+    assert (await cancel(customer))["userErrors"] == []
+    await world.travel_to(START + timedelta(hours=2))
+    await world.work()
+    await world.signnow.post("/_sandbox/webhooks", json={"drop": 0 if is_called else 1000})
+    await customer.sign(document, "bob@x.test")
+    await world.work()
+    world.clock.travel_to(START + timedelta(days=2))
+    await world.work()
+    assert await sum_events(customer.tenant.id, BillingPeriod(START, START + timedelta(days=9))) == {
+        "documents_created": 1,
+        "invites_sent": 1,
+        "signatures": 1,
+        "api_calls": 5,
+    }
+    assert (await Document.get(tenant_id=customer.tenant.id)).state is DocumentState.COMPLETED
+    assert await rows("SELECT topic, last_error FROM job WHERE last_error IS NOT NULL") == []
 
 
 async def test_signnow_being_down_while_a_callback_is_applied(world: World) -> None:
