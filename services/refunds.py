@@ -82,10 +82,11 @@ async def _charge(platform: Platform, grant: CreditGrant, entry_id: UUID, amount
     now = platform.clock.now()
     async with transaction():
         period = await require_period(platform, grant.tenant_id)
-        # Held, so that the last close of a subscription that has ended knows of it: there is none after that.
-        entered = await enter_period(grant.tenant_id, period.starts_at)
-        if entered is None or entered.state is PeriodState.CLOSED:
-            raise SubscriptionInactive("the last period was closed meanwhile; the next subscription gives it back")
+        if period.ends_at <= now:
+            # Held, so that the last close of a subscription that has ended knows of it: there is none after that.
+            entered = await enter_period(grant.tenant_id, period.starts_at)
+            if entered is None or entered.state is PeriodState.CLOSED:
+                raise SubscriptionInactive("the last period was closed meanwhile; the next subscription gives it back")
         await insert_new(
             Charge(
                 tenant_id=grant.tenant_id,
