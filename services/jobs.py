@@ -117,6 +117,8 @@ def _reason(error: Exception) -> str:
 
 
 def _pause(job: Job, error: Exception) -> timedelta:
+    """Ever longer, and no shorter than the upstream asks for: "in a second" alone would soon use up all attempts."""
+    pause = min(timedelta(seconds=2 ** min(job.attempts, 12)), timedelta(hours=1))
     if isinstance(error, UpstreamRateLimited) and error.retry_after is not None:
-        return timedelta(seconds=error.retry_after)
-    return min(timedelta(seconds=2 ** min(job.attempts, 12)), timedelta(hours=1))
+        return max(pause, timedelta(seconds=error.retry_after))
+    return pause

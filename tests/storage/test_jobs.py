@@ -232,6 +232,19 @@ class TestRunning:
         world.clock.travel_to(world.clock.now() + timedelta(days=1))
         assert await self.run(world, handler) == 0, "a failed job waits for someone to look"
 
+    async def test_in_a_second_is_not_taken_at_its_word_for_ever(self, world: World) -> None:
+        await enqueue()
+
+        async def handler(_: Platform, job: Job) -> None:
+            raise UpstreamRateLimited("slow down", retry_after=1)
+
+        for _ in range(60):  # a minute of a look each second
+            await self.run(world, handler)
+            world.clock.travel_to(world.clock.now() + SECOND)
+        state, attempts, _ = await stored()
+        assert state == "WAITING"
+        assert attempts < jobs.MAX_ATTEMPTS / 2
+
     async def test_an_upstream_that_says_when_is_believed(self, world: World) -> None:
         await enqueue()
 
