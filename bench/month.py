@@ -1,8 +1,8 @@
 """Random months of crashes: `python -m bench.month [postgresql://…] [--days N] [--seed S] [--months M]`.
 
-The scenario of tests/month with other seeds and for more days: processes do random operations of seven tenants and are
-killed in the middle of them, others go on, and in the end every book must tell the same. Fails with the first that does
-not. The database must be empty; on PostgreSQL two processes work at once, and each month gets a database of its own.
+The scenario of tests/month with other seeds and for more days: processes do random operations of eight tenants and are
+killed amid them, others go on, and in the end every book must tell the same. Fails with the first that does not. Each
+month makes a database of its own, which on PostgreSQL the given server must allow; there two processes work at once.
 """
 
 import argparse

@@ -22,7 +22,7 @@ from storage.operations import Operation, OperationKind, OperationState
 from storage.subscriptions import Period, Subscription, covered_spans
 from storage.usage import UsageEvent, read_counters
 from tests.month.agenda import Agenda
-from tests.month.cast import HARD_LIMITS, ROLES
+from tests.month.cast import BUYING_CAPS, HARD_LIMITS, ROLES, SPEND_CAPS
 from tests.month.month import Month
 
 FACTS = {
@@ -200,10 +200,22 @@ async def assert_credits_add_up(agenda: Agenda, tenant: Tenant) -> None:
 
 
 async def assert_limits_held(tenant: Tenant) -> None:
+    """Of those whose plan never changes: no operation has passed a limit, neither in units nor in money."""
     for meter, limit in HARD_LIMITS.get(tenant.external_reference, {}).items():
         for period in await Period.filter(tenant_id=tenant.id):
             if (counter := (await read_counters(tenant.id, period.starts_at)).get(meter)) is not None:
                 assert counter.used - counter.credited <= limit
+    for meter, cap in SPEND_CAPS.get(tenant.external_reference, {}).items():
+        spent: Counter[Any] = Counter()
+        for line in await LineItem.filter(tenant_id=tenant.id, meter=meter):
+            if LineKind.USAGE in (line.kind, line.adjusts):
+                spent[line.service_period_id] += line.amount_minor
+        assert max(spent.values(), default=0) <= cap
+    for meter, cap in BUYING_CAPS.get(tenant.external_reference, {}).items():
+        bought: Counter[Any] = Counter()
+        for charge in await Charge.filter(tenant_id=tenant.id, meter=meter, kind="AUTO_TOP_UP"):
+            bought[charge.period_starts_at] += charge.amount_minor
+        assert max(bought.values(), default=0) <= cap
 
 
 async def assert_signnow_agrees(month: Month, tenant: Tenant, events: Sequence[UsageEvent]) -> None:

@@ -18,7 +18,9 @@ from services.tenants import ProvisionTenant, provision_tenant
 
 START: Final = datetime(2026, 1, 20, 12, tzinfo=UTC)
 HARD_LIMITS: Final = {"hemlock": {"documents_created": 9, "downloads": 4}}
-"""Of the tenants whose plan never changes."""
+SPEND_CAPS: Final = {"sorrel": {"invites_sent": 2_000}}
+BUYING_CAPS: Final = {"tansy": {"documents_created": 2_400}}
+"""What automatic top-ups may cost in a period. All of tenants whose plan never changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from inkmeter.errors import (
     SubscriptionInactive,
     TenantRestricted,
     TopUpRequired,
+    UpstreamError,
     UpstreamUnavailable,
 )
 from inkmeter.periods import Proration
@@ -295,7 +296,7 @@ async def _do(platform: Platform, deed: Deed, journal: Journal) -> None:
     try:
         tenant = await Tenant.get(external_reference=deed.tenant)
         answer = await KINDS[deed.kind](platform, tenant, deed)
-    except (OutcomeUnknown, UpstreamUnavailable):
+    except (OutcomeUnknown, UpstreamUnavailable, UpstreamError):
         journal.write(key=deed.key, outcome="again")
     except SignNowRefused as refusal:
         is_spent = "never received" in refusal.message
