@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from uuid import UUID
 
 import orjson
@@ -23,6 +24,8 @@ class Batch:
     def __init__(self, known: Known, terms: Mapping[UUID, PlanTerms], meters: MeterBook, now: int) -> None:
         self.known, self.terms, self.meters, self.now = known, terms, meters, now
         self.writes = Writes()
+        self._parts = [getattr(self.writes, field.name) for field in fields(Writes)]
+        self._changes = 0
         self.news: list[Event] = []
         """What to tell the plugins after the commit."""
         self.alert_news: dict[str, Event] = {}
@@ -31,6 +34,10 @@ class Batch:
         """Facts that were recorded in this batch."""
         self.counters_before: dict[tuple[int, int], dict[str, list[int]]] = {}
         """The counters of each period that was touched, as they were before the batch."""
+
+    def size(self) -> int:
+        """Grows with everything that is to be written."""
+        return sum(map(len, self._parts)) + self._changes
 
     def require_meters(self) -> None:
         """Raise Missing if there are meters that this process does not know of."""
@@ -87,6 +94,7 @@ class Batch:
         pledged: int = 0,
     ) -> None:
         """Change a counter."""
+        self._changes += 1
         key = (tenant_id, starts_at, meter)
         now = self.known.counters.setdefault(key, [0, 0, 0, 0])
         self.counters_before.setdefault(key[:2], {}).setdefault(meter, list(now))

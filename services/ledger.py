@@ -12,8 +12,7 @@ from typing import Any, Final, assert_never
 from uuid import UUID
 
 from inkmeter.errors import Conflict, InkmeterError
-from inkmeter.events import Event, PlanUpgraded
-from inkmeter.periods import Proration
+from inkmeter.events import Event
 from services import alerting, crediting
 from services.batch import Batch, span_of
 from services.commands import (
@@ -32,11 +31,11 @@ from services.decisions import Decision, check_may_sign, decide
 from services.facts import correct, record
 from services.measures import MeterBook
 from services.terms import PlanTerms
+from services.upgrading import upgrade
 from storage.fields import from_micros, to_micros
 from storage.ids import new_id
-from storage.ledger import Account, Gate, Known, StoredOperation, StoredPhase, Writes
+from storage.ledger import Gate, Known, StoredOperation, Writes
 from storage.operations import OperationKind
-from storage.subscriptions import PhaseReason
 
 log = logging.getLogger("inkmeter.ledger")
 
@@ -50,22 +49,41 @@ def plan(
     meters: MeterBook,
     now: int,
 ) -> "Planned":
-    """Decide every command in order, at `now` (µs). An answer is a value, an exception to raise, or what is missing."""
+    """Decide every command in order, at `now` (µs). An answer is a value, an exception to raise, or what is missing.
+
+    Raises HalfDone; then nothing may be written.
+    """
     batch = Batch(known, terms, meters, now)
     planner = _Planner(batch)
     answers: list[Any] = []
     for command in commands:
+        before = batch.size()
         try:
             answers.append(planner.decide(command))
+            continue
         except Missing as missing:
-            answers.append(missing.need)
+            answer: Any = missing.need
         except Exception as error:  # one command's trouble is its own: a plugin's bug, a refusal
-            answers.append(error)
+            answer = error
+        if batch.size() != before:
+            raise HalfDone(answer)
+        answers.append(answer)
     try:
         alerting.budgets_spent(batch)
     except InkmeterError:  # a billing model that breaks stops the close; it must not stop counting
         log.exception("budgets cannot be checked")
     return Planned(answers, batch)
+
+
+class HalfDone(Exception):
+    """A command failed after it had changed the batch: an event without its counter must never be stored.
+
+    `answer` is what the command is answered, if nothing of it is written.
+    """
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(answer)
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +138,7 @@ class _Planner:
         phase = batch.phase(account, now)
         gate = batch.gate(account, now)
         batch.require_meters()
+        batch.terms_of(account, gate)  # they may have changed since the call began
         if intent.kind is OperationKind.INVITE and (tenant_id, intent.document_id) in self.known.invited:
             raise Conflict("the document is being sent already, or was sent", path=("documentId",))
         units = dict(fed(batch, intent.units))
@@ -130,7 +149,7 @@ class _Planner:
         }
         decision = decide(terms, batch.seats(account, gate), span_of(gate), standings, units, batch.load)
         if decision.terms is not terms:
-            self._upgrade(account, phase, terms, decision, now)
+            upgrade(batch, account, phase, terms, decision, now)
         for meter, purchase in decision.purchases.items():
             crediting.buy(batch, account, gate, meter, purchase)
         operation = StoredOperation(
@@ -155,42 +174,6 @@ class _Planner:
         for meter, amount in units.items():
             change(batch, account, gate, meter, None, now, reserved=amount)
         return operation, True
-
-    def _upgrade(self, account: Account, phase: StoredPhase, terms: PlanTerms, decision: Decision, now: int) -> None:
-        """The tenant goes on under another plan from this moment, also where its seats are planned to change."""
-        self._begin(account, now, decision.terms.plan.id, phase.seats, PhaseReason.AUTO_UPGRADE, Proration.SECOND)
-        for planned in [*self.known.phases[account.tenant_id]]:
-            if planned.starts_at > now and planned.reason == PhaseReason.SEATS and planned.plan_id == phase.plan_id:
-                self._begin(account, planned.starts_at, decision.terms.plan.id, planned.seats, PhaseReason.SEATS, None)
-        moment = from_micros(self.batch.now)
-        codes = (terms.plan.code, decision.terms.plan.code)
-        self.batch.news.append(PlanUpgraded(account.public_id, moment, decision.upgraded_for or "", *codes))
-
-    def _begin(
-        self,
-        account: Account,
-        starts_at: int,
-        plan_id: UUID,
-        seats: int,
-        reason: PhaseReason,
-        proration: Proration | None,
-    ) -> None:
-        phase = StoredPhase(new_id(), starts_at, plan_id, seats, reason)
-        phases = [*self.known.phases[account.tenant_id], phase]
-        self.known.phases[account.tenant_id] = sorted(phases, key=lambda found: (found.starts_at, found.id))
-        self.writes.phases.append(
-            (
-                account.tenant_id,
-                str(phase.id),
-                str(account.subscription_id),
-                starts_at,
-                str(plan_id),
-                seats,
-                reason,
-                proration,
-                self.batch.now,
-            )
-        )
 
     def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)

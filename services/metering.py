@@ -16,7 +16,7 @@ from uuid import UUID
 from inkmeter.clock import Clock
 from inkmeter.events import Event
 from services.commands import Command, Record, wanted
-from services.ledger import Planned, plan
+from services.ledger import HalfDone, Planned, plan
 from services.measures import MeterBook
 from services.terms import PlanTerms
 from storage.fields import to_micros
@@ -87,13 +87,15 @@ class Metering:
         try:
             answers = await self._transact([command for command, _ in batch])
         except Exception as error:
-            if len(batch) == 1:
-                log.exception("a metering command could not be written")
-                answers = [error]
-            else:
+            if len(batch) > 1:
                 for waiting in batch:  # alone, only the one that is the trouble fails
                     await self._commit([waiting])
                 return
+            if isinstance(error, HalfDone):  # rolled back: it is answered, and nothing of it is written
+                answers = [error.answer]
+            else:
+                log.exception("a metering command could not be written")
+                answers = [error]
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)

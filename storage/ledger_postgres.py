@@ -14,7 +14,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 class PostgresLedger:
-    """One connection, kept, and three round trips per batch: lock the periods, read all, write all."""
+    """One connection, kept, and three round trips per batch between BEGIN and COMMIT: lock, read all, write all."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -9,60 +9,16 @@ from typing import Any
 import pytest
 
 from tests.house.pages import ROOT, blocks
+from tests.house.playing import compare, filled, steps
 from tests.world import OPERATOR_KEY, START, World
 
 pytestmark = pytest.mark.anyio
-
-PAGE = blocks(ROOT / "docs" / "api.md", "graphql", "json")
-
-
-def steps() -> list[tuple[str, dict[str, Any], dict[str, Any] | None]]:
-    """Each document with its variables and its answer, as far as the page has them."""
-    found: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = []
-    for block in PAGE:
-        if block.language == "graphql":
-            found.append((block.text, {}, None))
-            continue
-        document, variables, _ = found[-1]
-        value = json.loads(block.text)
-        found[-1] = (document, variables, value) if "data" in value else (document, value, None)
-    return found
-
-
-def filled(value: Any, known: dict[str, Any]) -> Any:
-    """Variables with the ids of earlier answers in place of their names in capitals."""
-    match value:
-        case dict():
-            return {key: filled(inner, known) for key, inner in value.items()}
-        case list():
-            return [filled(inner, known) for inner in value]
-        case str():
-            return known.get(value, value)
-    return value
-
-
-def compare(expected: Any, answered: Any, known: dict[str, Any], path: str = "") -> None:
-    """Hold an answer against the page's, and remember what stands there in capitals."""
-    match expected:
-        case dict():
-            assert isinstance(answered, dict), path
-            assert list(expected) == list(answered), path
-            for key, inner in expected.items():
-                compare(inner, answered[key], known, f"{path}.{key}")
-        case list():
-            assert len(expected) == len(answered), path
-            for index, inner in enumerate(expected):
-                compare(inner, answered[index], known, f"{path}.{index}")
-        case "PLAN" | "TENANT" | "SUBSCRIPTION" | "DOCUMENT" | "INVOICE" | "GRANT" | "MESSAGE":
-            assert known.setdefault(expected, answered) == answered, path
-        case _:
-            assert expected == answered, path
 
 
 async def test_the_month_goes_as_the_page_says(world: World) -> None:
     known: dict[str, Any] = {"PDF": base64.b64encode(world.pdf("Lease 17")).decode()}
     operations = []
-    for document, variables, expected in steps():
+    for document, variables, expected in steps("api"):
         operation = document.partition("(input")[0].split()[-1] if "(input" in document else "query"
         operations.append(operation)
         if operation == "closePeriod":

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Literal
 
@@ -14,20 +15,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tortoise.exceptions import IntegrityError
 
+from inkmeter.billing_model import BillingModel, Line
 from inkmeter.errors import Refused
-from services import operations, usage
-from services.commands import Intent
+from inkmeter.usage import Usage
+from services import changes, operations, plans, usage
+from services.changes import ChangeAt, ChangePlan
+from services.commands import GrantCredits, Intent, Reserve
 from services.metering import Metering
 from services.operations import OperationKind, StoredOperation
+from services.plans import CreatePlan
 from services.platform import Platform
 from services.tenants import Tenant, TenantState
 from services.usage import NewEvent, RecordStatus
+from storage.credits import CreditSource
 from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.ids import new_id
 from storage.ledgers import open_ledger
 from storage.operations import Operation, OperationState
-from tests.bookkeeping import hard, sign_up, used_units
+from tests.bookkeeping import PRICE, hard, sign_up, used_units
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
@@ -184,6 +190,60 @@ async def test_an_operation_that_two_processes_end_ends_once(world: World, elsew
             )
     assert await used_units(tenant) == {"downloads": 40}
     assert await Operation.filter(state=OperationState.SUCCEEDED).count() == 40
+
+
+class Broken(BillingModel):
+    """A partner's model that breaks when it is asked what it includes."""
+
+    code = "broken"
+
+    def rate(self, usage: Usage) -> Iterable[Line]:
+        return ()
+
+    def allowance(self, seats: int) -> Decimal | None:
+        raise RuntimeError("a bug of the partner's")
+
+
+async def test_a_command_that_breaks_in_the_middle_leaves_nothing_behind(world: World) -> None:
+    """Its event is planned before credits ask the model: the event must not be stored without its counter."""
+    acme, bolt = await sign_up(world.platform, "acme"), await sign_up(world.platform, "bolt")
+    now = world.clock.now()
+    grant = GrantCredits(acme.id, "gift", "invites_sent", 5, CreditSource.OTHER, now)
+    await operations.submit(world.platform, grant)
+    for tenant in (acme, bolt):
+        await record(world.platform, tenant, f"before-{tenant.id}")
+    known = world.platform.metering.terms
+    for plan_id, terms in list(known.items()):
+        if terms.plan.code == "plan-acme":
+            known[plan_id] = replace(terms, prices=tuple((price, Broken()) for price, _ in terms.prices))
+    broken, others = await asyncio.gather(
+        record(world.platform, acme, "broken"), record(world.platform, bolt, "other"), return_exceptions=True
+    )
+    assert isinstance(broken, RuntimeError)
+    assert others is RecordStatus.RECORDED
+    assert await used_units(acme) == {"invites_sent": 1}
+    assert await used_units(bolt) == {"invites_sent": 2}
+
+
+async def record(platform: Platform, tenant: Tenant, key: str) -> RecordStatus:
+    [result] = await usage.record_usage(platform, tenant, [NewEvent("invites_sent", 1, key)])
+    return result.status
+
+
+async def test_terms_that_changed_since_the_call_began_are_fetched_first(world: World) -> None:
+    """Another process has changed the plan between the call and its decision: reserved once, with its counter."""
+    acme = await sign_up(world.platform, "acme")
+    began = world.clock.now()
+    await operations.submit(world.platform, GrantCredits(acme.id, "gift", "invites_sent", 5, CreditSource.OTHER, began))
+    world.clock.travel_to(began + timedelta(seconds=1))
+    second = await plans.create_plan(world.platform, CreatePlan("second", "Second", "USD", [PRICE]))
+    await changes.change_plan(world.platform, ChangePlan(acme, second.plan.id, ChangeAt.NOW, "up"))
+    world.platform.metering.terms.clear()
+    intent = Intent(OperationKind.UPLOAD, "key", {}, {"invites_sent": 2}, new_id())
+    operation, is_new = await operations.submit(world.platform, Reserve(acme.id, intent, "hash", began))
+    assert is_new
+    assert operation.decision["credits"] == {"invites_sent": 1}
+    assert await used_units(acme) == {}, "which fails if what is reserved is not what the operation holds"
 
 
 Kind = Literal["record", "reserve", "succeed", "fail", "undo", "no answer"]
