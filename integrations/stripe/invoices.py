@@ -1,0 +1,123 @@
+"""Invoices at Stripe, and the lines on them."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from inkmeter.errors import PaymentRefused
+from inkmeter.money import Money
+from inkmeter.periods import BillingPeriod
+from integrations.protocols import StripeInvoice
+from integrations.stripe.objects import Json, invoice_of, moment_of
+from integrations.stripe.requests import KEY, Requests
+
+CYCLE_TOLERANCE: Final = timedelta(days=4)
+"""How far Stripe's end of a cycle may lie from ours.
+
+Stripe counts months in UTC from the anchor's day, we count local days: clock changes move midnight by an
+hour, and where months differ in length the two may be up to three days apart. Cycles last 28 days or more, so
+the nearest one is the right one.
+"""
+
+
+class Invoices(Requests):
+    """Promised by `integrations.protocols.Stripe`."""
+
+    async def resume_collection(self, invoice_id: str) -> None:
+        invoice = await self.invoice(invoice_id)
+        if invoice.status == "open" and not invoice.is_advancing:
+            await self._one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": True}))
+
+    async def ensure_invoice(
+        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+    ) -> str:
+        invoice = await self._once(
+            key,
+            is_retry,
+            find=lambda: self._v1.invoices.list_async(params={"customer": customer_id, "limit": 100}),
+            create=lambda options: self._v1.invoices.create_async(
+                params={
+                    "customer": customer_id,
+                    "currency": currency.lower(),
+                    "auto_advance": False,
+                    "pending_invoice_items_behavior": "exclude",
+                    "metadata": {**metadata, KEY: key},
+                },
+                options=options,
+            ),
+        )
+        return str(invoice["id"])
+
+    async def invoice(self, invoice_id: str) -> StripeInvoice:
+        return await self._with_all_lines(await self._one(self._v1.invoices.retrieve_async(invoice_id)))
+
+    async def find_draft_invoice(self, subscription_id: str, period_end: datetime) -> StripeInvoice | None:
+        drafts = await self._all(
+            self._v1.invoices.list_async(params={"subscription": subscription_id, "status": "draft", "limit": 100})
+        )
+        apart = {
+            draft["id"]: abs(moment_of(draft["period_end"]) - period_end)
+            for draft in drafts
+            if draft["billing_reason"] == "subscription_cycle"
+        }
+        nearest = min(apart, key=apart.__getitem__, default=None)
+        if nearest is None or apart[nearest] > CYCLE_TOLERANCE:
+            return None
+        return await self.invoice(nearest)
+
+    async def hold_invoice(self, invoice_id: str) -> None:
+        await self._one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": False}))
+
+    async def add_line(
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        invoice: StripeInvoice,
+        amount: Money,
+        description: str,
+        period: BillingPeriod,
+        metadata: Mapping[str, str],
+    ) -> str:
+        item = await self._once(
+            key,
+            is_retry,
+            find=lambda: self._v1.invoice_items.list_async(params={"invoice": invoice.id, "limit": 100}),
+            create=lambda options: self._v1.invoice_items.create_async(
+                params={
+                    "customer": invoice.customer_id,
+                    "invoice": invoice.id,
+                    "amount": amount.minor,
+                    "currency": amount.currency.lower(),
+                    "description": description,
+                    "period": {
+                        "start": int(period.start.timestamp()),
+                        "end": int(period.end.timestamp()),
+                    },
+                    "metadata": {**metadata, KEY: key},
+                },
+                options=options,
+            ),
+        )
+        return str(item["id"])
+
+    async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
+        """Reads the invoice anew: a repeated key gets the first answer, which may predate the payment."""
+        try:
+            await self._one(
+                self._v1.invoices.finalize_invoice_async(
+                    invoice_id, params={"auto_advance": True}, options={"idempotency_key": key}
+                )
+            )
+        except PaymentRefused:
+            invoice = await self.invoice(invoice_id)
+            if invoice.status == "draft":
+                raise
+            return invoice
+        return await self.invoice(invoice_id)
+
+    async def _with_all_lines(self, invoice: Json) -> StripeInvoice:
+        lines = invoice["lines"]["data"]
+        if invoice["lines"]["has_more"]:
+            lines = await self._all(self._v1.invoices.line_items.list_async(invoice["id"], params={"limit": 100}))
+        return invoice_of(invoice, lines)

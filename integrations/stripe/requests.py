@@ -1,0 +1,49 @@
+"""How Stripe is asked: every call of the gateway ends in one of these."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import stripe
+
+from integrations.stripe.errors import RememberedFailure, inkmeter_errors
+from integrations.stripe.objects import Json
+
+KEY: Final = "inkmeter_key"
+"""The metadata entry that names the intent behind an object."""
+
+
+class Requests:
+    """A part of the gateway: `_v1` is the package's client, whose objects end here."""
+
+    _v1: stripe.V1Services
+
+    async def _one(self, request: Awaitable[stripe.StripeObject]) -> Json:
+        with inkmeter_errors():
+            return (await request).to_dict(for_json=True)
+
+    async def _all(self, request: Awaitable[stripe.ListObject[Any]]) -> list[Json]:
+        with inkmeter_errors():
+            return [item.to_dict(for_json=True) async for item in (await request).auto_paging_iter()]
+
+    async def _once(
+        self,
+        key: str,
+        is_retry: bool,
+        *,
+        find: Callable[[], Awaitable[stripe.ListObject[Any]]],
+        create: Callable[[stripe.RequestOptions], Awaitable[stripe.StripeObject]],
+    ) -> Json:
+        """Create an object, or answer the one that an earlier attempt made."""
+        if is_retry and (found := await self._find(key, find)):
+            return found
+        try:
+            return await self._one(create({"idempotency_key": key}))
+        except RememberedFailure:
+            # The failed attempt is over. If nothing came of it, only another key gets a new answer out of Stripe
+            # within the day; the metadata keeps naming the same intent.
+            if not is_retry:
+                raise
+            return await self._find(key, find) or await self._one(create({"idempotency_key": f"{key}:again"}))
+
+    async def _find(self, key: str, find: Callable[[], Awaitable[stripe.ListObject[Any]]]) -> Json | None:
+        return next((found for found in await self._all(find()) if (found["metadata"] or {}).get(KEY) == key), None)
