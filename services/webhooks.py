@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from inkmeter.errors import InkmeterError, WebhookRejected
-from services import invoices, jobs, signing
+from services import jobs, signing, stripe_events
 from services.platform import Platform
 from storage.database import insert_new, transaction
 from storage.documents import Document
@@ -24,9 +24,6 @@ PATIENCE: Final = 3
 
 MAX_WORD: Final = 500
 """Characters of an id or a type; theirs have some dozens."""
-
-STRIPE_DRAFTS: Final = ("invoice.created",)
-STRIPE_PAYMENTS: Final = ("invoice.paid", "invoice.payment_failed")
 
 T = TypeVar("T")
 
@@ -100,22 +97,15 @@ async def apply_webhook(platform: Platform, job: Job) -> None:
 
 
 async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> None:
-    invoice_id = job.payload["object_id"]
-    if event.type not in (*STRIPE_DRAFTS, *STRIPE_PAYMENTS) or invoice_id is None:
+    handler, object_id = stripe_events.HANDLERS.get(event.type), job.payload["object_id"]
+    if handler is None or object_id is None:
         await _finish(platform, job, event, f"Inkmeter has nothing to do on {event.type}")
         return
-    theirs = await platform.stripe.invoice(invoice_id)
-    if event.type in STRIPE_DRAFTS and theirs.status == "draft" and await invoices.is_cycle_of_ours(theirs):
-        # Stripe would finalize it by its own timer, whether our lines are on it or not.
-        await platform.stripe.hold_invoice(theirs.id)
+    effect = await handler(platform, object_id)
     async with jobs.completing(job):
-        if event.type in STRIPE_DRAFTS:
-            events, why_ignored = None, await invoices.attach_draft(platform, theirs)
-        else:
-            events = await invoices.note_payment(platform, theirs)
-            why_ignored = "not an invoice of ours" if events is None else None
-        await _mark(platform, event, why_ignored)
-    for heard in events or []:
+        applied = await effect()
+        await _mark(platform, event, applied.why_ignored)
+    for heard in applied.events:
         await platform.plugins.publish(heard)
 
 
