@@ -1,10 +1,15 @@
 """Invoices, and closing a period."""
 
 from collections.abc import Sequence
-from uuid import UUID
+from typing import Annotated
+from uuid import UUID, uuid4
 
-from inkmeter.errors import NotFound
+import strawberry
+from strawberry import relay
+
+from inkmeter.errors import InvalidInput, NotFound, Problem
 from inkmeter.money import Money as ExactMoney
+from inkmeter.periods import Proration as ExactProration
 from resolvers.context import Info
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator, require_viewer
@@ -14,9 +19,13 @@ from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cu
 from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
 from schema.scalars import BigInt
-from services import closing, invoices, upcoming
+from schema.subscriptions import ChangeAt, Proration
+from services import changes, closing, invoices, previews, upcoming
+from services.changes import ChangePlan, ChangeSeats
 from services.invoices import Invoice, InvoiceDetails, LineItem
 from services.subscriptions import Period
+from services.tenants import Tenant
+from services.upcoming import UpcomingInvoice
 
 
 def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoice:
@@ -69,6 +78,44 @@ def _adjustment_type(item: LineItem, period: Period, currency: str) -> types.Adj
 async def upcoming_invoice(info: Info, tenant_id: TenantId = None) -> types.UpcomingInvoice:
     tenant = await acting_tenant(info, tenant_id)
     preview = await upcoming.preview_invoice(info.context.platform, tenant)
+    return _upcoming_type(preview)
+
+
+@query("What a change of the plan or of the seats would cost: made, priced and undone. Give one of the two.")
+async def preview_change(
+    info: Info,
+    at: Annotated[ChangeAt, strawberry.argument(description="When it would take effect.")],
+    tenant_id: TenantId = None,
+    plan_id: Annotated[relay.GlobalID | None, strawberry.argument(description="To which version of a plan.")] = None,
+    seats: Annotated[int | None, strawberry.argument(description="To how many seats.")] = None,
+    proration: Annotated[
+        Proration, strawberry.argument(description="Of a plan's fees in the running period.")
+    ] = Proration.SECOND,
+) -> types.ChangePreview:
+    tenant = await acting_tenant(info, tenant_id)
+    platform = info.context.platform
+    preview = await previews.preview_change(platform, _command(tenant, plan_id, seats, at, proration))
+    return types.ChangePreview(
+        takes_effect_at=preview.takes_effect_at,
+        unchanged=_upcoming_type(preview.unchanged),
+        changed=_upcoming_type(preview.changed),
+        difference=Money.of(preview.difference),
+        next_fees=Money.of(preview.next_fees) if preview.next_fees is not None else None,
+    )
+
+
+def _command(
+    tenant: Tenant, plan_id: relay.GlobalID | None, seats: int | None, at: ChangeAt, proration: Proration
+) -> ChangeSeats | ChangePlan:
+    when, key = changes.ChangeAt[at.name], f"preview:{uuid4()}"
+    if plan_id is not None and seats is None:
+        return ChangePlan(tenant, uuid_of(plan_id, "Plan", path=("planId",)), when, key, ExactProration[proration.name])
+    if seats is not None and plan_id is None:
+        return ChangeSeats(tenant, seats, when, key)
+    raise InvalidInput([Problem(("planId",), "give either planId or seats, not both and not none")])
+
+
+def _upcoming_type(preview: UpcomingInvoice) -> types.UpcomingInvoice:
     currency = preview.total.currency
     return types.UpcomingInvoice(
         period=period_type(preview.period),

@@ -37,6 +37,7 @@ Query = create_type(
         nodes.node,
         plans.plan,
         plans.plans_list,
+        invoices.preview_change,
         tenants.tenant,
         tenants.tenants_list,
         invoices.upcoming_invoice,

@@ -100,6 +100,17 @@ class UpcomingInvoice:
     total: Money = strawberry.field(description="The sum of the lines.")
 
 
+@strawberry.type(description="What a change of plan or seats would cost. Nothing is changed.")
+class ChangePreview:
+    takes_effect_at: datetime = strawberry.field(description="When the change would begin.")
+    unchanged: UpcomingInvoice = strawberry.field(description="The running period's invoice without it.")
+    changed: UpcomingInvoice = strawberry.field(description="The same with it.")
+    difference: Money = strawberry.field(description="What `changed` comes to beyond `unchanged`; may be negative.")
+    next_fees: Money | None = strawberry.field(
+        description="The following period's fees with the change, less discounts; null if the subscription ends before."
+    )
+
+
 @strawberry.input(description="Whose period.")
 class ClosePeriodInput:
     tenant_id: relay.GlobalID = strawberry.field(description="Its earliest open period that is over is closed.")

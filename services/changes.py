@@ -80,17 +80,8 @@ async def change_seats(platform: Platform, command: ChangeSeats) -> Subscription
     async with changing(platform, command.tenant) as change:
         if (repeated := await _repeated(command, is_same)) is not None:
             return repeated
-        moment = change.moment(command.at)
-        before = phases.phase_at(change.phases, moment)
-        for plan_id in {before.plan_id, *(later.plan_id for later in change.phases if later.starts_at > moment)}:
-            subscriptions.check_seats(problems, await phases.load_terms(platform, plan_id), command.seats)
-        problems.refuse()
-        await Phase.filter(
-            tenant_id=command.tenant.id, subscription_id=change.subscription.id, starts_at__gt=moment
-        ).update(seats=command.seats)
-        await change.add(moment, before.plan_id, command.seats, PhaseReason.SEATS, None, command.idempotency_key)
-        terms = await phases.load_terms(platform, before.plan_id)
-    await platform.plugins.publish(changed_event(command.tenant, change.now, terms, command.seats, moment))
+        placed = await place_seats(platform, change, command)
+    await platform.plugins.publish(placed.event(command.tenant, change.now))
     return await Subscription.get(tenant_id=command.tenant.id, id=change.subscription.id)
 
 
@@ -103,45 +94,19 @@ async def change_plan(platform: Platform, command: ChangePlan) -> Subscription:
     problems = Problems()
     problems.check_key(command.idempotency_key, "idempotencyKey")
     problems.refuse()
-    terms = await phases.load_terms(platform, command.plan_id)
 
     def is_same(phase: Phase) -> bool:
-        terms = (phase.reason, phase.plan_id, phase.proration)
-        return terms == (PhaseReason.PLAN, command.plan_id, command.proration)
+        said = (phase.reason, phase.plan_id, phase.proration)
+        return said == (PhaseReason.PLAN, command.plan_id, command.proration)
 
     if (repeated := await _repeated(command, is_same)) is not None:
         return repeated
     async with changing(platform, command.tenant) as change:
         if (repeated := await _repeated(command, is_same)) is not None:
             return repeated
-        _check_plan(command.tenant, change.subscription, terms)
-        moment = change.moment(command.at)
-        before = phases.phase_at(change.phases, moment)
-        for seats in {before.seats, *(later.seats for later in change.phases if later.starts_at > moment)}:
-            subscriptions.check_seats(problems, terms, seats)
-        problems.refuse()
-        await Phase.filter(
-            tenant_id=command.tenant.id, subscription_id=change.subscription.id, starts_at__gt=moment
-        ).update(plan_id=command.plan_id)
-        key = command.idempotency_key
-        await change.add(moment, command.plan_id, before.seats, PhaseReason.PLAN, command.proration, key)
-    await platform.plugins.publish(changed_event(command.tenant, change.now, terms, before.seats, moment))
+        placed = await place_plan(platform, change, command)
+    await platform.plugins.publish(placed.event(command.tenant, change.now))
     return await Subscription.get(tenant_id=command.tenant.id, id=change.subscription.id)
-
-
-def _check_plan(tenant: Tenant, subscription: Subscription, terms: PlanTerms) -> None:
-    plan = terms.plan
-    if plan.currency != tenant.currency:
-        raise Conflict(
-            f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}; choose one in {tenant.currency}",
-            path=("planId",),
-        )
-    if plan.interval != subscription.interval:
-        raise Conflict(
-            f"the subscription runs by the {subscription.interval.lower()}, the plan by the {plan.interval.lower()}; "
-            "cancelSubscription at PERIOD_END, then subscribeTenant to the plan",
-            path=("planId",),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +128,10 @@ class Change:
             return self.current.ends_at
         begun = [phase.starts_at for phase in self.phases if phase.starts_at <= self.now]
         return max([self.now, *begun[-1:]])
+
+    def later_than(self, moment: datetime) -> list[Phase]:
+        """What is planned for after that moment."""
+        return [phase for phase in self.phases if phase.starts_at > moment]
 
     async def add(
         self,
@@ -205,6 +174,66 @@ async def changing(platform: Platform, tenant: Tenant) -> AsyncIterator[Change]:
         if not held or held[0].starts_at > now or not periods.goes_on(subscription, now):
             raise periods.ended(subscription)
         yield Change(now, subscription, await phases_of(tenant.id, running.id), held)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A change that stands in the phases: these terms and seats, from that moment on."""
+
+    terms: PlanTerms
+    seats: int
+    moment: datetime
+
+    def event(self, tenant: Tenant, now: datetime) -> Event:
+        return changed_event(tenant, now, self.terms, self.seats, self.moment)
+
+
+async def place_seats(platform: Platform, change: Change, command: ChangeSeats) -> Placed:
+    """Write the change down, in the transaction of `changing`. Raises InvalidInput."""
+    problems, moment = Problems(), change.moment(command.at)
+    before = phases.phase_at(change.phases, moment)
+    for plan_id in {before.plan_id, *(later.plan_id for later in change.later_than(moment))}:
+        subscriptions.check_seats(problems, await phases.load_terms(platform, plan_id), command.seats)
+    problems.refuse()
+    await _replan(change, moment, seats=command.seats)
+    await change.add(moment, before.plan_id, command.seats, PhaseReason.SEATS, None, command.idempotency_key)
+    return Placed(await phases.load_terms(platform, before.plan_id), command.seats, moment)
+
+
+async def place_plan(platform: Platform, change: Change, command: ChangePlan) -> Placed:
+    """Write the change down, in the transaction of `changing`. Raises InvalidInput, NotFound and Conflict."""
+    problems, moment = Problems(), change.moment(command.at)
+    terms = await phases.load_terms(platform, command.plan_id)
+    _check_plan(command.tenant, change.subscription, terms)
+    before = phases.phase_at(change.phases, moment)
+    for seats in {before.seats, *(later.seats for later in change.later_than(moment))}:
+        subscriptions.check_seats(problems, terms, seats)
+    problems.refuse()
+    await _replan(change, moment, plan_id=command.plan_id)
+    key = command.idempotency_key
+    await change.add(moment, command.plan_id, before.seats, PhaseReason.PLAN, command.proration, key)
+    return Placed(terms, before.seats, moment)
+
+
+async def _replan(change: Change, moment: datetime, **terms: object) -> None:
+    """What was planned for later takes over the new terms, and keeps the others."""
+    planned = [phase.id for phase in change.later_than(moment)]
+    await Phase.filter(tenant_id=change.subscription.tenant_id, id__in=planned).update(**terms)
+
+
+def _check_plan(tenant: Tenant, subscription: Subscription, terms: PlanTerms) -> None:
+    plan = terms.plan
+    if plan.currency != tenant.currency:
+        raise Conflict(
+            f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}; choose one in {tenant.currency}",
+            path=("planId",),
+        )
+    if plan.interval != subscription.interval:
+        raise Conflict(
+            f"the subscription runs by the {subscription.interval.lower()}, the plan by the {plan.interval.lower()}; "
+            "cancelSubscription at PERIOD_END, then subscribeTenant to the plan",
+            path=("planId",),
+        )
 
 
 async def _repeated(command: ChangeSeats | ChangePlan, is_same: Callable[[Phase], bool]) -> Subscription | None:

@@ -8,7 +8,7 @@ from services import closing, drafting, meters, periods, rating, subscriptions
 from services.drafting import NewLine
 from services.platform import Platform
 from storage.invoices import InvoiceKind, LineItem
-from storage.subscriptions import Period, PeriodState, periods_with_late_events
+from storage.subscriptions import Period, PeriodState, Subscription, periods_with_late_events
 from storage.tenants import Tenant
 
 
@@ -28,19 +28,24 @@ class UpcomingInvoice:
 async def preview_invoice(platform: Platform, tenant: Tenant) -> UpcomingInvoice:
     """The invoice of the running period if it ended now with what is known. Raises SubscriptionInactive."""
     subscription, period = await subscriptions.require_current(platform, tenant.id)
-    following = None
-    if periods.goes_on(subscription, period.ends_at):
-        span = subscription.anchor.period_at(period.ends_at)
-        following = Period(
-            tenant_id=tenant.id,
-            subscription_id=subscription.id,
-            starts_at=span.start,
-            ends_at=span.end,
-            state=PeriodState.OPEN,
-        )
+    following = following_period(subscription, period)
     carried = await meters.carried_codes(platform)
     touched = await periods_with_late_events(tenant.id, period.starts_at, carried)
     lines = await closing.lines_due(platform, subscription, period, following, touched)
     plan = await closing.plan_of(platform, subscription, period)
     lines += drafting.extra_lines(platform, tenant, period, InvoiceKind.PERIOD, plan, lines)
     return UpcomingInvoice(period, lines, rating.sum_of((entry.line for entry in lines), plan.currency))
+
+
+def following_period(subscription: Subscription, period: Period) -> Period | None:
+    """The period after this one, as it will be opened; None if the subscription ends before it."""
+    if not periods.goes_on(subscription, period.ends_at):
+        return None
+    span = subscription.anchor.period_at(period.ends_at)
+    return Period(
+        tenant_id=subscription.tenant_id,
+        subscription_id=subscription.id,
+        starts_at=span.start,
+        ends_at=span.end,
+        state=PeriodState.OPEN,
+    )

@@ -69,6 +69,8 @@ QUERIES = {
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
     "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
     "plans": "{ plans { edges { node { code } } } }",
+    "previewChange": """query ($tenant: ID) { previewChange(tenantId: $tenant, seats: 2, at: NOW) {
+        difference { amount } } }""",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
     "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
@@ -220,7 +222,7 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
     names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
-    for field in (*names, "usageEvents", "usageSeries"):
+    for field in (*names, "previewChange", "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -284,7 +286,7 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
         names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
-        for field in (*names, "usage", "usageEvents", "usageSeries"):
+        for field in (*names, "previewChange", "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):

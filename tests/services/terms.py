@@ -13,6 +13,7 @@ SUBSCRIPTION: Final = """subscription { id seats plan { code } endsAt trialEndsA
 LINES: Final = """kind label meter quantity unitPrice amount { amount } period { start end }
     adjustment { adjusts lateEvents corrections reason period { start }
         billed { quantity amount { amount } } now { quantity amount { amount } } }"""
+UPCOMING: Final = f"period {{ start end }} total {{ amount }} lines {{ {LINES} }}"
 SEATS: Final = price("seats", "per-seat", seatPrice="30.00")
 FEE: Final = price("invites_sent", "tiered", fee="60.00", included=2, overage={"unitPrice": "4.00"})
 
@@ -49,6 +50,21 @@ async def change_plan(customer: Customer, plan: str, at: str = "NOW", key: str |
     )
 
 
+async def preview(customer: Customer, at: str = "NOW", **change: Any) -> Json:
+    """What `previewChange` answers; `change` is seats, or planId and proration."""
+    asked = await customer.api.ask(
+        f"""query ($tenant: ID, $at: ChangeAt!, $seats: Int, $plan: ID, $proration: Proration = SECOND) {{
+            previewChange(tenantId: $tenant, at: $at, seats: $seats, planId: $plan, proration: $proration) {{
+                takesEffectAt difference {{ amount }} nextFees {{ amount }}
+                unchanged {{ {UPCOMING} }} changed {{ {UPCOMING} }} }} }}""",
+        tenant=customer.id,
+        at=at,
+        **change,
+    )
+    answer: Json = asked["previewChange"]
+    return answer
+
+
 async def cancel(customer: Customer, at: str = "NOW", **more: Any) -> Json:
     return await do(customer.api, "cancelSubscription", SUBSCRIPTION, tenantId=customer.id, at=at, **more)
 
@@ -81,8 +97,7 @@ async def billed(customer: Customer) -> list[Json]:
 
 async def upcoming(customer: Customer) -> Json:
     """What the running period would cost."""
-    query = f"""query ($id: ID) {{ upcomingInvoice(tenantId: $id) {{
-        period {{ start end }} total {{ amount }} lines {{ {LINES} }} }} }}"""
+    query = f"query ($id: ID) {{ upcomingInvoice(tenantId: $id) {{ {UPCOMING} }} }}"
     found: Json = (await customer.api.ask(query, id=customer.id))["upcomingInvoice"]
     return found
 
