@@ -67,6 +67,7 @@ Mutation = create_type(
         webhooks.receive_signnow_webhook,
         webhooks.receive_stripe_webhook,
         counters.rebuild_counters,
+        subscriptions.pause_subscription,
         usage.record_usage,
         credits.refund_credits,
         subscriptions.resume_subscription,

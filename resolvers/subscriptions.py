@@ -11,8 +11,9 @@ from schema import subscriptions as types
 from schema.connections import uuid_of
 from schema.money import Money
 from schema.nodes import global_id
-from services import changes, discounts, endings, phases, subscriptions
+from services import changes, discounts, endings, pauses, phases, subscriptions
 from services.changes import ChangeAt, ChangePlan, ChangeSeats
+from services.pauses import PauseSubscription
 from services.platform import Platform
 from services.subscriptions import Period, Phase, SubscribeTenant, Subscription
 
@@ -26,6 +27,7 @@ async def subscription_type(platform: Platform, subscription: Subscription) -> t
         id=global_id("Subscription", subscription.id),
         plan=plan_type(terms),
         seats=running.seats,
+        is_paused=running.is_paused,
         phases=[await _phase_type(platform, phase) for phase in phases.effective(stored)],
         anchor_on=subscription.anchor_day,
         zone=subscription.zone,
@@ -46,6 +48,7 @@ async def _phase_type(platform: Platform, phase: Phase) -> types.SubscriptionPha
         plan=plan_type(await phases.load_terms(platform, phase.plan_id)),
         seats=phase.seats,
         reason=types.PhaseReason[phase.reason.name],
+        is_paused=phase.is_paused,
         proration=types.Proration[phase.proration] if phase.proration else None,
     )
 
@@ -115,7 +118,22 @@ async def cancel_subscription(info: Info, input: types.CancelSubscriptionInput) 
     return types.CancelSubscriptionPayload(subscription=await subscription_type(platform, cancelled))
 
 
-@mutation("Withdraw what is planned: a cancellation, and changes of seats or plan. Operator only.")
+@mutation("Pause a subscription, now or at the period's end: no fees and no new operations. Operator only.")
+async def pause_subscription(info: Info, input: types.PauseSubscriptionInput) -> types.PauseSubscriptionPayload:
+    require_operator(info)
+    command = PauseSubscription(
+        tenant=await acting_tenant(info, input.tenant_id),
+        at=ChangeAt[input.at.name],
+        idempotency_key=input.idempotency_key,
+        resumes_at=input.resumes_at,
+        proration=Proration[input.proration.name],
+    )
+    platform = info.context.platform
+    paused = await pauses.pause_subscription(platform, command)
+    return types.PauseSubscriptionPayload(subscription=await subscription_type(platform, paused))
+
+
+@mutation("Go on as it is: end a pause, and withdraw what is planned (a cancellation, changes). Operator only.")
 async def resume_subscription(info: Info, input: types.ResumeSubscriptionInput) -> types.ResumeSubscriptionPayload:
     require_operator(info)
     tenant = await acting_tenant(info, input.tenant_id)

@@ -48,6 +48,8 @@ class PhaseReason(Enum):
     SEATS = strawberry.enum_value("SEATS", description="`changeSeats`.")
     PLAN = strawberry.enum_value("PLAN", description="`changePlan`.")
     AUTO_UPGRADE = strawberry.enum_value("AUTO_UPGRADE", description="A quota with that policy was passed.")
+    PAUSE = strawberry.enum_value("PAUSE", description="`pauseSubscription`.")
+    RESUME = strawberry.enum_value("RESUME", description="A pause ended.")
 
 
 @strawberry.type(description="The terms of a subscription from a moment on, until the next phase begins.")
@@ -56,6 +58,7 @@ class SubscriptionPhase:
     plan: Plan = strawberry.field(description="The version of the plan.")
     seats: int = strawberry.field(description="Users who may sign.")
     reason: PhaseReason = strawberry.field(description="Why it began.")
+    is_paused: bool = strawberry.field(description="Whether there are no fees in it, and no new operations.")
     proration: Proration | None = strawberry.field(
         description="How its fees are charged in the period in which it begins; null leaves that to each billing model."
     )
@@ -65,6 +68,7 @@ class SubscriptionPhase:
 class Subscription(Node):
     plan: Plan = strawberry.field(description="The version of the plan that is in force.")
     seats: int = strawberry.field(description="Users who may sign now.")
+    is_paused: bool = strawberry.field(description="Whether it is paused now: no fees, and no new operations.")
     phases: list[SubscriptionPhase] = strawberry.field(description="Its terms over time, and those that are planned.")
     anchor_on: date = strawberry.field(description="The day from which billing periods are counted.")
     zone: str = strawberry.field(description="The IANA time zone in which a day begins.")
@@ -145,6 +149,26 @@ class CancelSubscriptionInput:
 @strawberry.type(description="What became of `cancelSubscription`.")
 class CancelSubscriptionPayload:
     subscription: Subscription | None = strawberry.field(default=None, description="`endsAt` says when it ends.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="A pause of a subscription.")
+class PauseSubscriptionInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="Whose.")
+    at: ChangeAt = strawberry.field(description="When the pause begins.")
+    resumes_at: datetime | None = strawberry.field(
+        default=None, description="When it ends by itself; without, `resumeSubscription` ends it."
+    )
+    idempotency_key: str = strawberry.field(description="Names this pause; the same again changes nothing more.")
+    proration: Proration = strawberry.field(
+        default=Proration.SECOND,
+        description="How fees are charged in the periods in which the pause begins and ends.",
+    )
+
+
+@strawberry.type(description="What became of `pauseSubscription`.")
+class PauseSubscriptionPayload:
+    subscription: Subscription | None = strawberry.field(default=None, description="With the pause.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from inkmeter.billing_model import BillingModel, Line, RatedLine, RatedPrice, bounded, rated
 from inkmeter.money import WIDE, Money, to_money
 from inkmeter.usage import Usage
-from services.proration import Course, Segment, describe_share, split_cycle, stages_in_force
+from services.proration import Course, Segment, describe_share, peak_seats, split_cycle, stages_in_force
 from services.proration import Stage as Stage
 from services.rating import SEATS, asking, sum_of
 from storage.invoices import LineKind
@@ -139,7 +139,7 @@ def _parts(segments: list[Segment], model: BillingModel) -> list[_Part]:
 
 
 def _has(segment: Segment, entry: Price) -> bool:
-    return any(entry.id == other.id for other, _ in segment.terms.prices)
+    return not segment.is_paused and any(entry.id == other.id for other, _ in segment.terms.prices)
 
 
 def _rate_part(facts: PeriodFacts, part: _Part) -> RatedLine:
@@ -159,9 +159,11 @@ def _rate_part(facts: PeriodFacts, part: _Part) -> RatedLine:
 
 def _usage_lines(facts: PeriodFacts, fees: tuple[BillLine, ...]) -> Iterator[BillLine]:
     stages = stages_in_force(facts)
-    peak = max(stage.seats for stage in stages)
+    peak = peak_seats(stages)
     units = {SEATS: Decimal(peak), **facts.units}
     covered = _covered(facts)
+    if not any(units.values()) and all(stage.is_paused for stage in stages):
+        return
     for entry, model in stages[-1].terms.prices:
         with asking(model, "rate"):
             usage = Usage(
@@ -196,8 +198,7 @@ def _discount(discount: Discount, left: Money) -> RatedLine:
 
 def _covered(facts: PeriodFacts) -> Fraction:
     """The part of the cycle that the subscription pays for."""
-    segments = split_cycle(facts)
-    return segments[-1].ends - segments[0].begins if segments else Fraction(0)
+    return sum((part.length for part in split_cycle(facts) if not part.is_paused), Fraction(0))
 
 
 def _from(entry: Price, kind: LineKind, line: RatedLine) -> BillLine:

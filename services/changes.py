@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, Protocol
 from uuid import UUID
 
 from inkmeter.errors import Conflict
@@ -75,10 +76,10 @@ async def change_seats(platform: Platform, command: ChangeSeats) -> Subscription
     def is_same(phase: Phase) -> bool:
         return phase.reason is PhaseReason.SEATS and phase.seats == command.seats
 
-    if (repeated := await _repeated(command, is_same)) is not None:
+    if (repeated := await find_repeated(command, is_same)) is not None:
         return repeated
     async with changing(platform, command.tenant) as change:
-        if (repeated := await _repeated(command, is_same)) is not None:
+        if (repeated := await find_repeated(command, is_same)) is not None:
             return repeated
         placed = await place_seats(platform, change, command)
     await platform.plugins.publish(placed.event(command.tenant, change.now))
@@ -99,10 +100,10 @@ async def change_plan(platform: Platform, command: ChangePlan) -> Subscription:
         said = (phase.reason, phase.plan_id, phase.proration)
         return said == (PhaseReason.PLAN, command.plan_id, command.proration)
 
-    if (repeated := await _repeated(command, is_same)) is not None:
+    if (repeated := await find_repeated(command, is_same)) is not None:
         return repeated
     async with changing(platform, command.tenant) as change:
-        if (repeated := await _repeated(command, is_same)) is not None:
+        if (repeated := await find_repeated(command, is_same)) is not None:
             return repeated
         placed = await place_plan(platform, change, command)
     await platform.plugins.publish(placed.event(command.tenant, change.now))
@@ -122,6 +123,10 @@ class Change:
     def current(self) -> Period:
         return self.open_periods[0]
 
+    @property
+    def running(self) -> Phase:
+        return phases.phase_at(self.phases, self.now)
+
     def moment(self, at: ChangeAt) -> datetime:
         """When a change takes effect: with NOW never before what holds already."""
         if at is ChangeAt.PERIOD_END:
@@ -136,13 +141,13 @@ class Change:
     async def add(
         self,
         moment: datetime,
-        plan_id: UUID,
-        seats: int,
         reason: PhaseReason,
         proration: Proration | None,
-        key: str,
+        key: str | None,
+        **terms: Any,
     ) -> None:
-        """Add a phase that holds over every other that begins at the same moment."""
+        """Add a phase that holds over every other that begins at the same moment; `terms` are those that change."""
+        before = phases.phase_at(self.phases, moment)
         phase_id = new_id()
         while any(phase_id <= phase.id for phase in self.phases if phase.starts_at == moment):
             phase_id = new_id()
@@ -151,12 +156,11 @@ class Change:
             id=phase_id,
             subscription_id=self.subscription.id,
             starts_at=moment,
-            plan_id=plan_id,
-            seats=seats,
             reason=reason,
             proration=proration,
             idempotency_key=key,
             created_at=self.now,
+            **{"plan_id": before.plan_id, "seats": before.seats, "is_paused": before.is_paused, **terms},
         )
         await insert_new(added)
 
@@ -195,8 +199,8 @@ async def place_seats(platform: Platform, change: Change, command: ChangeSeats) 
     for plan_id in {before.plan_id, *(later.plan_id for later in change.later_than(moment))}:
         subscriptions.check_seats(problems, await phases.load_terms(platform, plan_id), command.seats)
     problems.refuse()
-    await _replan(change, moment, seats=command.seats)
-    await change.add(moment, before.plan_id, command.seats, PhaseReason.SEATS, None, command.idempotency_key)
+    await replan(change, moment, seats=command.seats)
+    await change.add(moment, PhaseReason.SEATS, None, command.idempotency_key, seats=command.seats)
     return Placed(await phases.load_terms(platform, before.plan_id), command.seats, moment)
 
 
@@ -209,13 +213,13 @@ async def place_plan(platform: Platform, change: Change, command: ChangePlan) ->
     for seats in {before.seats, *(later.seats for later in change.later_than(moment))}:
         subscriptions.check_seats(problems, terms, seats)
     problems.refuse()
-    await _replan(change, moment, plan_id=command.plan_id)
+    await replan(change, moment, plan_id=command.plan_id)
     key = command.idempotency_key
-    await change.add(moment, command.plan_id, before.seats, PhaseReason.PLAN, command.proration, key)
+    await change.add(moment, PhaseReason.PLAN, command.proration, key, plan_id=command.plan_id)
     return Placed(terms, before.seats, moment)
 
 
-async def _replan(change: Change, moment: datetime, **terms: object) -> None:
+async def replan(change: Change, moment: datetime, **terms: object) -> None:
     """What was planned for later takes over the new terms, and keeps the others."""
     planned = [phase.id for phase in change.later_than(moment)]
     await Phase.filter(tenant_id=change.subscription.tenant_id, id__in=planned).update(**terms)
@@ -236,7 +240,18 @@ def _check_plan(tenant: Tenant, subscription: Subscription, terms: PlanTerms) ->
         )
 
 
-async def _repeated(command: ChangeSeats | ChangePlan, is_same: Callable[[Phase], bool]) -> Subscription | None:
+class Repeatable(Protocol):
+    """A change that is made once per key."""
+
+    @property
+    def tenant(self) -> Tenant: ...
+    @property
+    def at(self) -> ChangeAt: ...
+    @property
+    def idempotency_key(self) -> str: ...
+
+
+async def find_repeated(command: Repeatable, is_same: Callable[[Phase], bool]) -> Subscription | None:
     """The subscription, if the change was made before under this key. Raises Conflict if another one was."""
     tenant_id = command.tenant.id
     phase = await Phase.get_or_none(tenant_id=tenant_id, idempotency_key=command.idempotency_key)

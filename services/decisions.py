@@ -7,7 +7,14 @@ from enum import StrEnum
 from typing import Any, NoReturn
 from uuid import UUID
 
-from inkmeter.errors import QuotaExceeded, SpendCapReached, TenantRestricted, TopUpPack, TopUpRequired
+from inkmeter.errors import (
+    QuotaExceeded,
+    SpendCapReached,
+    SubscriptionInactive,
+    TenantRestricted,
+    TopUpPack,
+    TopUpRequired,
+)
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from services import rating
@@ -85,6 +92,12 @@ def check_may_sign(state: str, grace_until: datetime | None, now: datetime) -> N
         raise TenantRestricted(
             f"a payment has been overdue since before {grace_until.isoformat()}; pay the open invoice to go on"
         )
+
+
+def check_not_paused(is_paused: bool) -> None:
+    """Raise SubscriptionInactive while a subscription is paused."""
+    if is_paused:
+        raise SubscriptionInactive("the subscription is paused; resumeSubscription ends the pause")
 
 
 def included_units(terms: PlanTerms, meter: str, seats: int) -> int | None:

@@ -17,7 +17,7 @@ from services import discounts, periods, phases, readings
 from services.billing import BillLine, PeriodFacts, bill_fees, bill_period
 from services.drafting import NewLine, single
 from services.platform import Platform
-from services.proration import stages_in_force
+from services.proration import peak_seats, stages_in_force
 from services.rating import SEATS
 from storage.invoices import LineItem, LineKind
 from storage.late_usage import Late, count_late
@@ -90,7 +90,7 @@ class _Rated:
     def units(self, meter: str) -> Decimal:
         """The quantity of a meter that is rated."""
         if meter == SEATS and SEATS not in self.facts.units:
-            return Decimal(max((stage.seats for stage in stages_in_force(self.facts)), default=0))
+            return Decimal(peak_seats(stages_in_force(self.facts)))
         return self.facts.units.get(meter, Decimal(0))
 
 

@@ -10,7 +10,7 @@ from services import meters, mirroring, periods, phases, subscriptions
 from services.changes import Change, ChangeAt, changed_event, changing
 from services.platform import Platform
 from storage.jobs import wake_job
-from storage.subscriptions import Period, Phase, Subscription, SubscriptionState, last_moment
+from storage.subscriptions import Period, Phase, PhaseReason, Subscription, SubscriptionState, last_moment
 from storage.tenants import Tenant
 
 INSTANT: Final = timedelta(microseconds=1)
@@ -74,7 +74,9 @@ async def _cut(platform: Platform, change: Change, target: datetime) -> datetime
 
 
 async def resume_subscription(platform: Platform, tenant: Tenant) -> Subscription:
-    """Withdraw what is planned: a cancellation, and changes of seats or plan. Without any nothing happens.
+    """Go on as it is: end a pause, and withdraw what is planned: a cancellation, changes, a pause.
+
+    Where there is nothing of that, nothing happens.
 
     Raises Conflict if the subscription has ended, and SubscriptionInactive without one.
     """
@@ -82,18 +84,21 @@ async def resume_subscription(platform: Platform, tenant: Tenant) -> Subscriptio
     if latest.state is SubscriptionState.ENDED or not periods.goes_on(latest, platform.clock.now()):
         raise Conflict("the subscription has ended; call subscribeTenant", path=("tenantId",))
     async with changing(platform, tenant) as change:
-        subscription, running = change.subscription, phases.phase_at(change.phases, change.now)
-        planned = [phase for phase in change.phases if phase.starts_at > change.now]
+        subscription, running = change.subscription, change.running
+        planned = change.later_than(change.now)
         await Phase.filter(tenant_id=tenant.id, id__in=[phase.id for phase in planned]).update(
-            plan_id=running.plan_id, seats=running.seats
+            plan_id=running.plan_id, seats=running.seats, is_paused=False
         )
+        if running.is_paused:
+            how = Proration(running.proration) if running.proration else None
+            await change.add(change.moment(ChangeAt.NOW), PhaseReason.RESUME, how, None, is_paused=False)
         await Subscription.filter(tenant_id=tenant.id, id=subscription.id).update(ended_at=None)
         for period in change.open_periods:
             if not period.is_trial:
                 whole = subscription.anchor.period_at(period.starts_at).end
                 await Period.filter(tenant_id=tenant.id, id=period.id).update(ends_at=whole)
         terms = await phases.load_terms(platform, running.plan_id)
-    is_changed = subscription.ended_at is not None or len(phases.effective([running, *planned])) > 1
-    if is_changed:
+    is_planned = subscription.ended_at is not None or len(phases.effective([running, *planned])) > 1
+    if is_planned or running.is_paused:
         await platform.plugins.publish(changed_event(tenant, change.now, terms, running.seats, change.now))
     return await Subscription.get(tenant_id=tenant.id, id=subscription.id)

@@ -27,7 +27,7 @@ from services.commands import (
     TakeCredits,
 )
 from services.counting import change, deltas, fed
-from services.decisions import Decision, check_may_sign, decide
+from services.decisions import Decision, check_may_sign, check_not_paused, decide
 from services.facts import correct, record
 from services.measures import MeterBook
 from services.terms import PlanTerms
@@ -136,6 +136,7 @@ class _Planner:
         grace_until = from_micros(account.grace_until) if account.grace_until is not None else None
         check_may_sign(account.state, grace_until, command.now)
         phase = batch.phase(account, now)
+        check_not_paused(phase.is_paused)
         gate = batch.gate(account, now)
         batch.require_meters()
         batch.terms_of(account, gate)  # they may have changed since the call began

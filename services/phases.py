@@ -29,10 +29,12 @@ def peak_seats(phases: Sequence[Phase], period: BillingPeriod, until: datetime) 
 
 def effective(phases: Sequence[Phase]) -> list[Phase]:
     """The phases that change something; a change that was replaced or withdrawn stands there without effect."""
-    shown = [
-        phase for before, phase in pairwise(phases) if (phase.plan_id, phase.seats) != (before.plan_id, before.seats)
-    ]
+    shown = [phase for before, phase in pairwise(phases) if _terms_of(phase) != _terms_of(before)]
     return [phases[0], *shown]
+
+
+def _terms_of(phase: Phase) -> tuple[UUID, int, bool]:
+    return phase.plan_id, phase.seats, phase.is_paused
 
 
 async def in_force(platform: Platform, subscription: Subscription, moment: datetime) -> tuple[PlanTerms, int]:
@@ -50,6 +52,7 @@ async def stages_of(platform: Platform, subscription: Subscription) -> tuple[Sta
                 await load_terms(platform, phase.plan_id),
                 phase.seats,
                 Proration(phase.proration) if phase.proration else None,
+                phase.is_paused,
             )
             for phase in await phases_of(subscription.tenant_id, subscription.id)
         ]

@@ -5,8 +5,8 @@ which the day of a change counts as new and the day of a cancellation is still b
 cycle's fees alone.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -20,13 +20,14 @@ class Stage:
     """Terms and seats that are in force from a moment until the next stage, or the end.
 
     `proration` is how the change that began it is charged. None is for a change of seats alone, which each billing
-    model charges in its own way (`seat_changes`); of any other change it means SECOND.
+    model charges in its own way (`seat_changes`); of any other change it means SECOND. While paused, no fee is due.
     """
 
     starts_at: datetime
     terms: PlanTerms
     seats: int
     proration: Proration | None = None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,20 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the cycle whose fees are due for one plan and number of seats; 0 is its start, 1 its end."""
+    """A part of the cycle whose fees are due for one plan and number of seats; 0 is its start, 1 its end.
+
+    Of a part that is paused none are.
+    """
 
     terms: PlanTerms
     seats: int
     begins: Fraction
     ends: Fraction
+    is_paused: bool = False
+
+    @property
+    def length(self) -> Fraction:
+        return self.ends - self.begins
 
 
 def stages_in_force(course: Course) -> tuple[Stage, ...]:
@@ -82,42 +91,50 @@ def stages_in_force(course: Course) -> tuple[Stage, ...]:
 
 
 def _differ(before: Stage, after: Stage) -> bool:
-    return (before.terms.plan.id, before.seats) != (after.terms.plan.id, after.seats)
+    return (before.terms.plan.id, before.seats, before.is_paused) != (
+        after.terms.plan.id,
+        after.seats,
+        after.is_paused,
+    )
+
+
+def peak_seats(stages: Iterable[Stage]) -> int:
+    """The most seats at any time that was not paused."""
+    return max((stage.seats for stage in stages if not stage.is_paused), default=0)
 
 
 def split_cycle(course: Course, seat_changes: Proration = Proration.SECOND) -> tuple[Segment, ...]:
     """The segments of the cycle, which touch; those of no length are left out.
 
-    Without a start inside the cycle or a cancellation they are the whole cycle: their fractions sum to 1.
+    Without a start inside the cycle or a cancellation they are the whole cycle: their fractions sum to 1, with those
+    that are paused.
     """
     cuts = [*_cuts(course, seat_changes)]
     if not cuts:
         return ()
-    ends = [*(begins for _, _, begins in cuts[1:]), max(_end(course), cuts[-1][2])]
-    return tuple(
-        Segment(terms, seats, begins, until)
-        for (terms, seats, begins), until in zip(cuts, ends, strict=True)
-        if begins < until
-    )
+    ends = [*(cut.begins for cut in cuts[1:]), max(_end(course), cuts[-1].begins)]
+    return tuple(replace(cut, ends=until) for cut, until in zip(cuts, ends, strict=True) if cut.begins < until)
 
 
-def _cuts(course: Course, seat_changes: Proration) -> Iterator[tuple[PlanTerms, int, Fraction]]:
+def _cuts(course: Course, seat_changes: Proration) -> Iterator[Segment]:
+    """Where each segment begins; its end is where the next one does."""
     stages = stages_in_force(course)
     if not stages:
         return
     terms, seats = stages[0].terms, stages[0].seats
     at = _position(course, stages[0].starts_at, stages[0].proration or Proration.SECOND)
-    yield terms, seats, at
+    is_paused = stages[0].is_paused
+    yield Segment(terms, seats, at, at, is_paused)
     for before, stage in pairwise(stages):
-        is_seats_alone = stage.terms.plan.id == before.terms.plan.id
+        is_seats_alone = (stage.terms.plan.id, stage.is_paused) == (before.terms.plan.id, before.is_paused)
         how = stage.proration or (seat_changes if is_seats_alone else Proration.SECOND)
         if how is Proration.NONE:
             continue
         if not is_seats_alone:
-            terms = stage.terms
+            terms, is_paused = stage.terms, stage.is_paused
         # Days and seconds may be mixed: a change never reaches back before the one that it followed.
         at = max(at, _position(course, stage.starts_at, how))
-        yield terms, stage.seats, at
+        yield Segment(terms, stage.seats, at, at, is_paused)
 
 
 def _position(course: Course, moment: datetime, how: Proration) -> Fraction:

@@ -9,12 +9,13 @@ from inkmeter.errors import (
     QuotaExceeded,
     Refused,
     SpendCapReached,
+    SubscriptionInactive,
     TenantRestricted,
     TopUpPack,
     TopUpRequired,
 )
 from services import meters, phases, subscriptions
-from services.decisions import Decision, Standing, check_may_sign, decide, packs_of
+from services.decisions import Decision, Standing, check_may_sign, check_not_paused, decide, packs_of
 from services.measures import ADDED_UP, LEVELS, MeterBook, added
 from services.platform import Platform
 from services.problems import Problems
@@ -70,17 +71,19 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     problems.refuse()
     subscription = await subscriptions.require_subscription(tenant.id)
     now = platform.clock.now()
-    terms, seats = await phases.in_force(platform, subscription, now)
+    stored = await phases_of(tenant.id, subscription.id)
+    running = phases.phase_at(stored, now)
+    terms = await phases.load_terms(platform, running.plan_id)
     period = await subscriptions.current_period(platform, subscription)
-    if meter != SEATS:
-        seats = phases.peak_seats(await phases_of(tenant.id, subscription.id), period.span, now)
+    seats = running.seats if meter == SEATS else phases.peak_seats(stored, period.span, now)
     standings = await _standings(platform, subscription, period, seats)
     ways = await _successors(platform, terms)
     decision, refusal = None, None
     try:
         check_may_sign(tenant.state, tenant.grace_until, now)
+        check_not_paused(running.is_paused)
         decision = decide(terms, seats, period.span, standings, _fed(book, meter, requested), ways.__getitem__)
-    except (QuotaExceeded, TopUpRequired, SpendCapReached, TenantRestricted) as error:
+    except (QuotaExceeded, TopUpRequired, SpendCapReached, TenantRestricted, SubscriptionInactive) as error:
         refusal = error
     standing = standings.get(meter, Standing())
     return QuotaStatus(meter, requested, standing, terms.quotas.get(meter), terms, period, decision, refusal)

@@ -42,6 +42,7 @@ class StoredPhase:
     plan_id: UUID
     seats: int
     reason: str = "START"
+    is_paused: bool = False
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ ACCOUNTS: Final = Query(
     {"t.id": "bigint"},
 )
 PHASES: Final = Query(
-    ["p.tenant_id", "p.id", "p.starts_at", "p.plan_id", "p.seats", "p.reason"],
+    ["p.tenant_id", "p.id", "p.starts_at", "p.plan_id", "p.seats", "p.reason", "p.is_paused"],
     "phase p JOIN subscription s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id AND s.state = 'ACTIVE'",
     {"p.tenant_id": "bigint"},
     "ORDER BY p.tenant_id, p.starts_at, p.id",

@@ -79,8 +79,9 @@ def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows]) -> Known
             budget,
             tuple(orjson.loads(alerts_at)) if budget is not None else (),
         )
-    for tenant_id, key, starts_at, plan, seats, reason in found["phases"]:
-        known.phases.setdefault(tenant_id, []).append(StoredPhase(_uuid(key), starts_at, _uuid(plan), seats, reason))
+    for tenant_id, key, starts_at, plan, seats, reason, is_paused in found["phases"]:
+        phase = StoredPhase(_uuid(key), starts_at, _uuid(plan), seats, reason, bool(is_paused))
+        known.phases.setdefault(tenant_id, []).append(phase)
     for tenant_id, starts_at, meter, *sums in (*found["counters"], *found["pledges"]):
         known.counters[tenant_id, starts_at, meter] = sums
     for values in found["operations"]:

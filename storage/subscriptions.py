@@ -66,12 +66,15 @@ class PhaseReason(StrEnum):
     SEATS = "SEATS"
     PLAN = "PLAN"
     AUTO_UPGRADE = "AUTO_UPGRADE"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
 
 
 class Phase(Model):
     """The terms of a subscription from `starts_at` on, until the next phase begins; one in the future is scheduled.
 
     `proration` says how its fees are charged in the period in which it begins; null leaves that to each billing model.
+    While it is paused there are no fees, and nothing new may begin.
     """
 
     tenant_id = BigIntField()
@@ -81,6 +84,7 @@ class Phase(Model):
     plan_id = UUIDField()
     seats = BigIntField()
     reason = CharEnumField(PhaseReason)
+    is_paused = BooleanField(default=False)
     proration = TextField(null=True)
     idempotency_key = TextField(null=True)
     created_at = InstantField()

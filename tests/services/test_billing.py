@@ -431,7 +431,10 @@ def courses(draw: st.DrawFn, *, ends: bool = True) -> PeriodFacts:
     for moment in moments:
         terms = draw(st.sampled_from(known))
         how = draw(PRORATIONS) if not stages or terms is not stages[-1].terms else draw(st.none() | PRORATIONS)
-        stages.append(Stage(moment, terms, draw(st.integers(0, 9)), how))
+        is_paused = draw(st.sampled_from([False, False, False, True]))
+        if stages and is_paused is not stages[-1].is_paused:
+            how = draw(PRORATIONS)
+        stages.append(Stage(moment, terms, draw(st.integers(0, 9)), how, is_paused))
     if not stages:
         stages = [Stage(cycle.start, known[0], 1)]
     end = cycle.start + timedelta(seconds=draw(st.integers(0, length)))
@@ -498,7 +501,7 @@ def test_a_commitment_is_reached_exactly(course: PeriodFacts) -> None:
     bill, segments = bill_period(course), split_cycle(course)
     if course.minimum is None or not bill:
         return
-    covered = segments[-1].ends - segments[0].begins if segments else Fraction(0)
+    covered = sum(segment.length for segment in segments if not segment.is_paused)
     due = int(covered * course.minimum.minor + Fraction(1, 2))
     committed = [entry for entry in bill if entry.kind is LineKind.COMMITMENT]
     assert minor(bill) == due if committed else minor(bill) >= due
@@ -513,8 +516,21 @@ def test_more_usage_never_costs_less(course: PeriodFacts, more: Decimal) -> None
 @given(courses(), st.integers(0, 10**7), PRORATIONS)
 def test_a_change_to_the_same_terms_changes_nothing(course: PeriodFacts, second: int, how: Proration) -> None:
     last = course.stages[-1]
-    again = Stage(last.starts_at + timedelta(seconds=second), last.terms, last.seats, how)
+    again = Stage(last.starts_at + timedelta(seconds=second), last.terms, last.seats, how, last.is_paused)
     assert bill_period(replace(course, stages=(*course.stages, again))) == bill_period(course)
+
+
+@given(CURRENCIES, AMOUNTS, st.lists(st.integers(1, 30 * 86400), min_size=2, max_size=2).map(sorted))
+def test_a_pause_costs_nothing(currency: str, fee: str, seconds: list[int]) -> None:
+    terms, (begins, ends) = flat(fee, currency), seconds
+    whole = Stage(MAY, terms, 1)
+    paused = Stage(june(1) + timedelta(seconds=begins), terms, 1, SECOND, is_paused=True)
+    again = Stage(june(1) + timedelta(seconds=ends), terms, 1, SECOND)
+    lines = fee_lines(facts(whole, paused, again))
+    exact = Fraction(fee) * 10 ** currency_digits(currency) * (1 - Fraction(ends - begins, 30 * 86400))
+    assert abs(minor(lines) - exact) <= Fraction(len(lines), 2)
+    assert fee_lines(facts(whole, replace(paused, proration=NONE))) == fee_lines(facts(whole)), "from the next on"
+    assert fee_lines(facts(replace(paused, starts_at=MAY))) == ()
 
 
 @given(CURRENCIES, AMOUNTS, st.integers(1, 30))

@@ -12,6 +12,7 @@ from tortoise.migrations.recorder import MigrationRecorder
 from tortoise.models import Model
 
 from inkmeter.errors import ConfigurationError
+from storage import migrations
 from storage.database import MODEL_MODULES, Database, insert_new, migrate_database, open_database, rows, sqlite_file
 from storage.fields import InstantField
 from storage.tenants import Tenant
@@ -28,7 +29,7 @@ TYPES: dict[type[Field], set[str]] = {  # type: ignore[type-arg]
     UUIDField: {"text", "uuid"},
 }
 
-MIGRATIONS = ["0001_initial", "0002_terms_and_credits"]
+MIGRATIONS = sorted(path.stem for path in Path(migrations.__file__).parent.glob("0*.py"))
 MODELS = [
     found
     for name in MODEL_MODULES
