@@ -21,7 +21,7 @@ from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems
 from services.tenants import check_currency
-from services.terms import PlanTerms
+from services.terms import PlanTerms, revive
 from storage.database import insert_new, transaction
 from storage.plans import FeesDue as FeesDue
 from storage.plans import LimitPolicy as LimitPolicy
@@ -219,9 +219,7 @@ async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
     book = await meters.find_meters(platform, *codes)
     return PlanTerms(
         plan=plan,
-        prices=tuple(
-            (price, platform.plugins.billing_models.get(price.model).configure(price.config)) for price in prices
-        ),
+        prices=tuple((price, revive(platform.plugins, price)) for price in prices),
         quotas={quota.meter: quota for quota in quotas},
         meters={code: book[code] for code in codes},
         successor=await _next_plan(plan),
