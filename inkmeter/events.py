@@ -56,6 +56,15 @@ class ThresholdCrossed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MarginNegative(Event):
+    """What began in a calendar month ("2026-03") is over, and SignNow costs more than the tenant brings. Told once."""
+
+    month: str
+    revenue: Money
+    cost: Money
+
+
+@dataclass(frozen=True, slots=True)
 class PlanUpgraded(Event):
     """A quota with AUTO_UPGRADE was passed: the tenant is on the plan's successor now."""
 

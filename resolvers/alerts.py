@@ -5,7 +5,7 @@ from uuid import UUID
 from inkmeter.money import Money as ExactMoney
 from resolvers.context import Info
 from resolvers.fields import mutation, query
-from resolvers.permissions import acting_tenant
+from resolvers.permissions import acting_tenant, require_viewer
 from resolvers.subscriptions import subscription_type
 from resolvers.usage import shown
 from schema import alerts as types
@@ -41,7 +41,8 @@ async def alerts_list(
 ) -> Connection[types.Alert]:
     tenant = await acting_tenant(info, tenant_id)
     size = page_size(first)
-    rows = await alerts.list_alerts(tenant.id, decode_cursor(after, UUID), size + 1)
+    is_operator = require_viewer(info).is_operator
+    rows = await alerts.list_alerts(tenant.id, decode_cursor(after, UUID), size + 1, for_operator=is_operator)
     book = await meters.find_meters(info.context.platform, *(row.meter for row in rows if row.meter))
     return page_of(rows, size, key=lambda row: str(row.id), node=lambda row: alert_type(row, book), after=after)
 

@@ -26,6 +26,7 @@ from server.sandboxes import OPERATOR_KEY, open_sandboxes
 from server.serving import address, listen, stopping
 from server.settings import Settings
 from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
+from server.upstream_commands import upstream_app
 from server.wiring import open_platform, plugins_of
 from services import closing, keys, rating, tenants, timetable
 from services.keys import Role
@@ -42,6 +43,7 @@ keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(metering_app)
 app.add_typer(query_app)
+app.add_typer(upstream_app)
 
 
 class Sandbox(StrEnum):

@@ -53,9 +53,13 @@ class Settings(BaseSettings):
     signnow_webhook_secret: SecretStr = SecretStr("")
     """Secret with which SignNow shall sign its callbacks: choose a long random one. Without it every delivery is
     rejected."""
+    signnow_is_live: bool = True
+    """Whether the SignNow application is in live mode. Invites of one in development mode cost nothing: they are
+    counted for the tenant, and no upstream units with them."""
 
     invite_cost: str = "1.50 USD"
-    """What SignNow charges you for one signature invite: an amount and a currency."""
+    """What SignNow charges you for one signature invite, until `setUpstreamCost` says otherwise: an amount and a
+    currency."""
     grace_days: Annotated[int, Field(ge=0, le=365)] = 7
     """Days that a tenant may go on after a payment failed."""
     close_delay_minutes: Annotated[int, Field(ge=0, le=72 * 60)] = 60

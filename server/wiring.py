@@ -83,6 +83,7 @@ async def open_platform(
                 invite_cost=parse_money(settings.invite_cost),
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
+                is_signnow_live=settings.signnow_is_live,
             ),
             metering=metering,
             callbacks=_callbacks(settings),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import NotFound
@@ -14,10 +15,15 @@ from storage.alerts import Alert as Alert
 from storage.alerts import AlertKind as AlertKind
 from storage.tenants import Tenant
 
+OPERATORS: Final = (AlertKind.MARGIN,)
+"""Alerts that a tenant's own key does not see: they tell what SignNow charges."""
 
-async def list_alerts(tenant_id: int, after: UUID | None, limit: int) -> Sequence[Alert]:
+
+async def list_alerts(tenant_id: int, after: UUID | None, limit: int, *, for_operator: bool) -> Sequence[Alert]:
     """A tenant's alerts, oldest first, after the given one."""
     query = Alert.filter(tenant_id=tenant_id)
+    if not for_operator:
+        query = query.exclude(kind__in=OPERATORS)
     if after is not None:
         query = query.filter(id__gt=after)
     return await query.order_by("id").limit(limit)
@@ -26,7 +32,7 @@ async def list_alerts(tenant_id: int, after: UUID | None, limit: int) -> Sequenc
 async def find_alert(tenant_id: int | None, alert_id: UUID) -> Alert:
     """The alert, of that tenant unless None. Raises NotFound, also for another tenant's."""
     alert = await Alert.get_or_none(id=alert_id)
-    if alert is None or tenant_id not in (None, alert.tenant_id):
+    if alert is None or tenant_id not in (None, alert.tenant_id) or (tenant_id and alert.kind in OPERATORS):
         raise NotFound("no such alert")
     return alert
 

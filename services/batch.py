@@ -117,6 +117,7 @@ class Batch:
         event_id: str | None = None,
         document_id: UUID | None = None,
         upstream_units: int = 0,
+        upstream_kind: str | None = None,
         properties: Mapping[str, str] | None = None,
         reverses: UUID | None = None,
         note: str | None = None,
@@ -139,6 +140,7 @@ class Batch:
                 self.text(properties) if properties else None,
                 str(reverses) if reverses else None,
                 note,
+                upstream_kind,
             )
         )
         return event_id

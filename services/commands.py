@@ -50,7 +50,8 @@ class Uploaded:
 class Commit:
     """T2, yes. Answered with the tenant's public id, None if there is nothing left to commit.
 
-    `used` and `upstream_units` are by meter; `uploaded` and `is_sent` are what becomes of the document.
+    `used` and `upstream_units` are by meter, `upstream_kind` is what SignNow charges these for; `uploaded` and
+    `is_sent` are what becomes of the document.
     """
 
     tenant_id: int
@@ -60,6 +61,7 @@ class Commit:
     now: datetime
     used: Mapping[str, int]
     upstream_units: Mapping[str, int] = field(default_factory=dict)
+    upstream_kind: str | None = None
     uploaded: Uploaded | None = None
     is_sent: bool = False
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from inkmeter.billing_model import RatedLine
 from inkmeter.invoices import DraftLine, InvoiceDraft
-from inkmeter.money import Money, to_money
-from services import jobs, pushing, rating
+from inkmeter.money import Money
+from services import jobs, pushing, rating, upstream_costs
 from services.platform import Platform
 from storage.charges import Charge
 from storage.database import insert_new
@@ -17,7 +17,6 @@ from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem, LineK
 from storage.plans import Plan
 from storage.subscriptions import Period
 from storage.tenants import Tenant
-from storage.usage import sum_upstream_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,9 @@ async def store_invoice(
     """Store an invoice with these lines and the plugins', and queue its way to Stripe; in the caller's transaction."""
     lines = [*lines, *extra_lines(platform, tenant, period, kind, plan, lines)]
     # What SignNow charged belongs to the invoice of the period that is over.
-    upstream_units = await sum_upstream_units(tenant.id, period.span) if kind is InvoiceKind.PERIOD else 0
-    invite_cost = platform.terms.invite_cost
-    upstream_cost = to_money(invite_cost.amount * upstream_units, invite_cost.currency)
+    upstream_units, upstream_cost = 0, Money.zero(platform.terms.invite_cost.currency)
+    if kind is InvoiceKind.PERIOD:
+        upstream_units, upstream_cost = await upstream_costs.cost_of_period(platform, tenant.id, period.span)
     invoice = Invoice(
         tenant_id=tenant.id,
         subscription_id=period.subscription_id,

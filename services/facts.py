@@ -68,6 +68,7 @@ class _Recorder:
                 batch.text(properties) if properties else None,
                 None,
                 None,
+                None,
             )
         )
         counter = (gate.starts_at, fact.meter)

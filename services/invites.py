@@ -11,7 +11,7 @@ from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
 from services import documents, jobs, operations, signing
 from services.commands import Intent
-from services.operations import StoredOperation
+from services.operations import StoredOperation, UnitKind
 from services.platform import Platform
 from services.problems import Problems
 from storage.documents import Document
@@ -144,10 +144,12 @@ def default_fields(signers: Sequence[Signer]) -> list[SignatureField]:
 
 
 async def finish_invite(platform: Platform, operation: StoredOperation, calls: int) -> None:
-    """Commit an invite that SignNow has sent: one unit sold, and one that SignNow charges.
+    """Commit an invite that SignNow has sent: one unit sold, and one that SignNow charges, in live mode.
 
     A field invite is charged once however many signers it has; a free-form invite has one signer here.
     """
+    kind = UnitKind.FREE_FORM_SIGNER if operation.request["kind"] == InviteKind.FREE_FORM else UnitKind.FIELD_INVITE
+    is_live = platform.terms.is_signnow_live
     # Before the commit: killed in between, the operation is settled and comes here again; after it, nobody would.
     await jobs.add_job(
         platform,
@@ -160,6 +162,7 @@ async def finish_invite(platform: Platform, operation: StoredOperation, calls: i
         platform,
         operation,
         {"invites_sent": 1, "api_calls": calls},
-        upstream_units={"invites_sent": 1},
+        upstream_units={"invites_sent": 1 if is_live else 0},
+        upstream_kind=kind if is_live else UnitKind.DEVELOPMENT,
         is_sent=True,
     )

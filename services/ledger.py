@@ -199,6 +199,7 @@ class _Planner:
                 source="operation",
                 document_id=operation.document_id,
                 upstream_units=command.upstream_units.get(meter, 0),
+                upstream_kind=command.upstream_kind if meter in command.upstream_units else None,
             )
             for code, amount in deltas(batch, command.tenant_id, gate, meter, command.used[meter]):
                 used[code] = (used.get(code, (0, None))[0] + amount, event)

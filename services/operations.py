@@ -32,6 +32,7 @@ from storage.ledger import StoredOperation as StoredOperation
 from storage.operations import Operation, OperationState
 from storage.operations import OperationKind as OperationKind
 from storage.tenants import Tenant
+from storage.upstream import UnitKind as UnitKind
 
 OPEN: Final = (OperationState.RESERVED, OperationState.UNKNOWN)
 
@@ -124,6 +125,7 @@ async def succeed(
     used: Mapping[str, int],
     *,
     upstream_units: Mapping[str, int] | None = None,
+    upstream_kind: UnitKind | None = None,
     uploaded: Uploaded | None = None,
     is_sent: bool = False,
 ) -> None:
@@ -140,6 +142,7 @@ async def succeed(
         now=now,
         used=used,
         upstream_units=upstream_units or {},
+        upstream_kind=upstream_kind,
         uploaded=uploaded,
         is_sent=is_sent,
     )

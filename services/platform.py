@@ -25,13 +25,15 @@ class Terms:
     """What the operator decided once for all tenants."""
 
     invite_cost: Money
-    """What SignNow charges the operator for one signature invite."""
+    """What SignNow charges the operator for one signature invite, before the first row of the cost table."""
     grace: timedelta = timedelta(days=7)
     """How long a tenant whose payment failed may go on."""
     close_delay: timedelta = timedelta(hours=1)
     """How long after its end a period waits for late usage before it is closed by itself."""
     settle_delay: timedelta = timedelta(minutes=2)
     """How old an operation without an answer must be before SignNow is asked what became of it."""
+    is_signnow_live: bool = True
+    """Whether the SignNow application is in live mode: invites in development mode are charged nothing."""
 
 
 @dataclass(frozen=True, slots=True)

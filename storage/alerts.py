@@ -10,17 +10,20 @@ from storage.ids import new_id
 
 
 class AlertKind(StrEnum):
-    """What a threshold is a part of: a QUOTA, the CREDITS that were granted, or the budget for the SPEND."""
+    """What a threshold is a part of: a QUOTA, the CREDITS that were granted, or the budget for the SPEND; of MARGIN,
+    which is the operator's alone, the revenue of a month.
+    """
 
     QUOTA = "QUOTA"
     CREDITS = "CREDITS"
     SPEND = "SPEND"
+    MARGIN = "MARGIN"
 
 
 class Alert(Model):
     """A threshold was crossed: `value` reached `percent` of `bound`; both are units, or minor units of `currency`.
 
-    It is crossed once since an instant: the start of the period, for credits the last grant.
+    It is crossed once since an instant: the start of the period, for credits the last grant, for margin the month.
     """
 
     tenant_id = BigIntField()

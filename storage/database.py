@@ -40,6 +40,7 @@ MODEL_MODULES: Final = (
     "storage.plans",
     "storage.subscriptions",
     "storage.tenants",
+    "storage.upstream",
     "storage.usage",
     "storage.webhooks",
 )

@@ -17,6 +17,7 @@ EVENT: Final = {
     "properties": "text",
     "reverses": "uuid",
     "note": "text",
+    "upstream_kind": "text",
 }
 OPERATION: Final = {
     "tenant_id": "bigint",

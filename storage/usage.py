@@ -33,6 +33,8 @@ class UsageEvent(Model):
     source = TextField()
     document_id = UUIDField(null=True)
     upstream_units = BigIntField()
+    upstream_kind = TextField(null=True)
+    """What SignNow charged for: a storage.upstream.UnitKind; null where it charges nothing."""
     properties: JSONField[dict[str, str] | None] = JSONField(null=True)
     reverses = UUIDField(null=True)
     note = TextField(null=True)
@@ -66,23 +68,14 @@ async def read_counters(tenant_id: int, period_starts_at: datetime) -> dict[str,
 
 async def sum_events(tenant_id: int, period: BillingPeriod) -> dict[str, int]:
     """The sums of the raw events in the period, by meter: what the counters must equal."""
-    return {entry["meter"]: int(entry["total"]) for entry in await _sums(tenant_id, period)}
-
-
-async def sum_upstream_units(tenant_id: int, period: BillingPeriod) -> int:
-    """What SignNow charges the operator for the period, in invites."""
-    return sum(int(entry["upstream"]) for entry in await _sums(tenant_id, period))
-
-
-async def _sums(tenant_id: int, period: BillingPeriod) -> list[Mapping[str, Any]]:
     found = await rows(
-        "SELECT meter, SUM(quantity) AS total, SUM(upstream_units) AS upstream FROM usage_event "
+        "SELECT meter, SUM(quantity) AS total FROM usage_event "
         "WHERE tenant_id = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY meter",
         tenant_id,
         to_micros(period.start),
         to_micros(period.end),
     )
-    return list(found)
+    return {entry["meter"]: int(entry["total"]) for entry in found}
 
 
 ALWAYS: Final = 2**62

@@ -38,15 +38,22 @@ OPERATORS = {
     "createPlan",
     "endDiscount",
     "grantCredits",
+    "invitePool",
+    "margin",
     "plans",
     "pauseSubscription",
     "provisionTenant",
     "rebuildCounters",
+    "reconcileSignNow",
+    "recordUpstreamUsage",
     "refundCredits",
     "resumeSubscription",
     "revokeCredits",
+    "setInvitePool",
+    "setUpstreamCost",
     "subscribeTenant",
     "tenants",
+    "upstreamCosts",
 }
 """Fields for the operator's key alone."""
 OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
@@ -64,8 +71,10 @@ QUERIES = {
     "documents": "query ($tenant: ID) { documents(tenantId: $tenant) { edges { node { name } } } }",
     "explainPrice": """{ explainPrice(model: "flat", config: {fee: "1"}, quantity: "1", currency: "USD") {
         total { amount } } }""",
+    "invitePool": '{ invitePool(on: "2026-03-10") { used } }',
     "invoice": "query ($invoice: ID!) { invoice(id: $invoice) { state upstream { units } } }",
     "invoices": "query ($tenant: ID) { invoices(tenantId: $tenant) { edges { node { upstream { units } } } } }",
+    "margin": '{ margin(month: "2026-03", groupBy: TENANT) { totals { unitsBought } } }',
     "meters": "{ meters { code } }",
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
     "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
@@ -75,6 +84,7 @@ QUERIES = {
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
     "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
+    "upstreamCosts": "{ upstreamCosts { kind } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
     "usageEvents": """query ($tenant: ID) { usageEvents(tenantId: $tenant, meter: "invites_sent") {
         edges { node { idempotencyKey } } } }""",
@@ -100,12 +110,16 @@ MUTATIONS = {
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "rebuildCounters": "tenantId: $tenant",
+    "reconcileSignNow": 'month: "2026-03", tenantId: $tenant',
+    "recordUpstreamUsage": 'figures: [{period: "2026-03", invites: "1"}]',
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
     "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "resumeSubscription": "tenantId: $tenant",
     "sendInvite": """tenantId: $tenant, documentId: $doc, idempotencyKey: "i",
         signers: [{email: "ann@x.test", role: "Signer 1"}]""",
+    "setInvitePool": 'units: "100", from: "2026-01-01", to: "2027-01-01"',
+    "setUpstreamCost": 'unitCost: "1.20", from: "2026-01-01T00:00:00Z"',
     "setBudget": 'tenantId: $tenant, amount: "5.00"',
     "subscribeTenant": "tenantId: $tenant, planId: $plan",
     "topUp": 'tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "t"',
@@ -162,6 +176,8 @@ async def owner(world: World, reference: str) -> Owner:
     plans = (await world.operator.ask("{ plans { edges { node { id code } } } }"))["plans"]["edges"]
     [plan] = [edge["node"]["id"] for edge in plans if edge["node"]["code"] == reference]
     apply = "discount { id }"
+    pool = {"units": "2000", "from": "2026-01-01", "to": "2027-01-01"}
+    assert (await customer.api.do("setInvitePool", "pool { units }", **pool))["userErrors"] == []
     discount = await customer.api.do(
         "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
     )
