@@ -56,5 +56,5 @@ CREATE TABLE IF NOT EXISTS invite_pool (
 class Migration(TortoiseMigration):
     """Applied once, in a transaction."""
 
-    dependencies = [("inkmeter", "0002_terms_and_credits")]  # noqa: RUF012
+    dependencies = [("inkmeter", "0003_pauses")]  # noqa: RUF012
     operations = [run_sql(TABLES)]  # noqa: RUF012 - Tortoise's own declaration
