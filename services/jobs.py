@@ -7,6 +7,7 @@ the job and tried again with growing pauses; after `MAX_ATTEMPTS` the job is FAI
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from inkmeter.errors import InkmeterError, UpstreamRateLimited
 from services.platform import Platform
 from storage.database import transaction
 from storage.jobs import (
+    SYSTEM,
     Job,
     LeaseLost,
     claim_due_jobs,
@@ -30,6 +32,9 @@ log = logging.getLogger("inkmeter.jobs")
 MAX_ATTEMPTS: Final = 20
 FIRST_TRY_IS_OURS: Final = timedelta(seconds=60)
 """How long a worker leaves a job alone that the request which added it runs itself."""
+
+acting_for: ContextVar[int] = ContextVar("acting_for", default=SYSTEM)
+"""The tenant whose job runs here; SYSTEM outside of jobs."""
 
 Handler = Callable[[Platform, Job], Awaitable[None]]
 
@@ -94,6 +99,7 @@ async def run_due_jobs(platform: Platform, handlers: dict[str, Handler], *, limi
 
 async def _run(platform: Platform, job: Job, handler: Handler) -> None:
     now = platform.clock.now()
+    acting = acting_for.set(job.tenant_id)
     try:
         try:
             await handler(platform, job)
@@ -110,6 +116,8 @@ async def _run(platform: Platform, job: Job, handler: Handler) -> None:
                 await postpone_job(job, now + _pause(job, error), _reason(error))
     except LeaseLost:
         log.warning("job %s %s was taken over by another worker", job.topic, job.dedup)
+    finally:
+        acting_for.reset(acting)
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,7 @@ from services import (
     jobs,
     meters,
     mirroring,
+    outbox,
     periods,
     pushing,
     refunds,
@@ -38,6 +39,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     refunds.REFUND: refunds.finish_refund,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
+    outbox.CLEAN: outbox.clean_outbox,
 }
 
 

@@ -33,6 +33,7 @@ MODEL_MODULES: Final = (
     "storage.discounts",
     "storage.discrepancies",
     "storage.documents",
+    "storage.intents",
     "storage.invoices",
     "storage.keys",
     "storage.meters",
@@ -40,6 +41,7 @@ MODEL_MODULES: Final = (
     "storage.plans",
     "storage.subscriptions",
     "storage.tenants",
+    "storage.transitions",
     "storage.usage",
     "storage.webhooks",
 )

@@ -32,6 +32,7 @@ class WebhookEvent(Model):
     id = UUIDField(primary_key=True, default=new_id)
     type = TextField()
     payload = TextField()
+    api_version = TextField(null=True)
     state = CharEnumField(WebhookState)
     note = TextField(null=True)
     received_at = InstantField()
