@@ -83,21 +83,28 @@ async def run_now(platform: Platform, tenant_id: int, topic: str, dedup: str, ha
     """Run one job at once, if nobody else has it. A failure is kept on the job, as a worker would keep it."""
     job = await claim_job(tenant_id, topic, dedup, platform.clock.now())
     if job is not None:
-        await _run(platform, job, handler)
+        await run_claimed(platform, job, handler)
+
+
+async def claim_next(platform: Platform, handlers: dict[str, Handler]) -> Job | None:
+    """Take the job that has been due for longest and has a handler here."""
+    claimed = await claim_due_jobs(platform.clock.now(), 1, tuple(handlers))
+    return claimed[0] if claimed else None
 
 
 async def run_due_jobs(platform: Platform, handlers: dict[str, Handler], *, limit: int = 20) -> int:
     """Claim and run what is due, one after the other; answers how many jobs were run."""
     for count in range(limit):
         # One at a time: the lease of a job that waits behind a slow one would end before it has begun.
-        claimed = await claim_due_jobs(platform.clock.now(), 1)
-        if not claimed:
+        job = await claim_next(platform, handlers)
+        if job is None:
             return count
-        await _run(platform, claimed[0], handlers[claimed[0].topic])
+        await run_claimed(platform, job, handlers[job.topic])
     return limit
 
 
-async def _run(platform: Platform, job: Job, handler: Handler) -> None:
+async def run_claimed(platform: Platform, job: Job, handler: Handler) -> None:
+    """Run a job that this worker holds. What it raises is kept on the job."""
     now = platform.clock.now()
     acting = acting_for.set(job.tenant_id)
     try:

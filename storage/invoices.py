@@ -58,9 +58,9 @@ class Invoice(Model):
     stripe_invoice_id = TextField(null=True)
     hosted_url = TextField(null=True)
     number = TextField(null=True)
-    """Stripe's, since it has finalized the invoice; and its total with taxes, and what of it is still to be paid."""
+    """Stripe's, since it has finalized the invoice; and its total with taxes, and what of it is paid."""
     stripe_total_minor = BigIntField(null=True)
-    amount_due_minor = BigIntField(null=True)
+    amount_paid_minor = BigIntField(null=True)
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)
     paid_at = InstantField(null=True)

@@ -16,6 +16,7 @@ from integrations.protocols.signnow import SignNowAccount as SignNowAccount
 from integrations.protocols.signnow import SignNowCallback as SignNowCallback
 from integrations.protocols.signnow import SignNowDocument as SignNowDocument
 from integrations.protocols.signnow import SignNowInvite as SignNowInvite
+from integrations.protocols.stripe import MissedEvent as MissedEvent
 from integrations.protocols.stripe import Stripe as Stripe
 from integrations.protocols.stripe import StripeEvent as StripeEvent
 from integrations.protocols.stripe import StripeInvoice as StripeInvoice

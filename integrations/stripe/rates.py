@@ -1,7 +1,7 @@
 """How often Stripe is asked: token buckets in front of the transport, one for each endpoint and one for all.
 
-Stripe's docs on rate limits: live 100 requests a second and 25 per endpoint, in a sandbox 25 in all. A burst and a second
-of refilling must stay below that.
+Stripe's docs on rate limits: live 100 requests a second and 25 per endpoint, in a sandbox 25 in all. A burst and a
+second of refilling must stay below that.
 """
 
 import asyncio

@@ -16,9 +16,9 @@ KEY: Final = "inkmeter_key"
 class Requests:
     """A part of the gateway: `_v1` is the package's client, whose objects end here.
 
-    Whatever makes an object goes through `_once`, or looks for the object itself first: Stripe's keys last a day. A call
-    that puts an existing object into a state (hold, finalize, cancel) may be repeated under any key: where it is in that
-    state already, nothing changes or Stripe refuses.
+    Whatever makes an object goes through `_once`, or looks for the object itself first: Stripe's keys last a day. A
+    call that puts an existing object into a state (hold, finalize, cancel) may be repeated under any key: where it is
+    in that state already, nothing changes or Stripe refuses.
     """
 
     _v1: stripe.V1Services

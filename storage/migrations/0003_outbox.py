@@ -28,11 +28,12 @@ CREATE TABLE IF NOT EXISTS transition (
   id {uuid} NOT NULL UNIQUE,
   created_at {bigint} NOT NULL,
   PRIMARY KEY (object_id, name));
+CREATE INDEX IF NOT EXISTS webhook_event_open ON webhook_event (id) WHERE state = 'RECEIVED';
 CREATE INDEX IF NOT EXISTS job_failed ON job (id) WHERE state = 'FAILED';
 ALTER TABLE webhook_event ADD COLUMN api_version TEXT;
 ALTER TABLE invoice ADD COLUMN number TEXT;
 ALTER TABLE invoice ADD COLUMN stripe_total_minor {bigint};
-ALTER TABLE invoice ADD COLUMN amount_due_minor {bigint}
+ALTER TABLE invoice ADD COLUMN amount_paid_minor {bigint}
 """
 
 
