@@ -27,6 +27,7 @@ from server.serving import address, listen, stopping
 from server.settings import Settings
 from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
 from server.wiring import open_platform, plugins_of
+from server.work_commands import work_app
 from services import closing, keys, rating, tenants, timetable
 from services.keys import Role
 from services.platform import Platform
@@ -42,6 +43,7 @@ keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(metering_app)
 app.add_typer(query_app)
+app.add_typer(work_app)
 
 
 class Sandbox(StrEnum):

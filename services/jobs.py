@@ -6,7 +6,7 @@ the job and tried again with growing pauses; after `MAX_ATTEMPTS` the job is FAI
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final
@@ -86,13 +86,13 @@ async def run_now(platform: Platform, tenant_id: int, topic: str, dedup: str, ha
         await run_claimed(platform, job, handler)
 
 
-async def claim_next(platform: Platform, handlers: dict[str, Handler]) -> Job | None:
+async def claim_next(platform: Platform, handlers: Mapping[str, Handler]) -> Job | None:
     """Take the job that has been due for longest and has a handler here."""
     claimed = await claim_due_jobs(platform.clock.now(), 1, tuple(handlers))
     return claimed[0] if claimed else None
 
 
-async def run_due_jobs(platform: Platform, handlers: dict[str, Handler], *, limit: int = 20) -> int:
+async def run_due_jobs(platform: Platform, handlers: Mapping[str, Handler], *, limit: int = 20) -> int:
     """Claim and run what is due, one after the other; answers how many jobs were run."""
     for count in range(limit):
         # One at a time: the lease of a job that waits behind a slow one would end before it has begun.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 
 from services import jobs
 from services.platform import Platform
@@ -12,7 +13,7 @@ log = logging.getLogger("inkmeter.lanes")
 
 
 async def run_in_lanes(
-    platform: Platform, handlers: dict[str, jobs.Handler], wake: asyncio.Event, *, lanes: int, pause_s: float
+    platform: Platform, handlers: Mapping[str, jobs.Handler], wake: asyncio.Event, *, lanes: int, pause_s: float
 ) -> None:
     """Run due jobs of these topics until cancelled, at most `lanes` at once; looks when woken, else each `pause_s`.
 

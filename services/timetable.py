@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from services import (
@@ -46,12 +47,12 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
 }
 
 
-DELIVERIES: Final = {webhooks.APPLY: webhooks.apply_webhook}
+DELIVERIES: Final[Mapping[str, jobs.Handler]] = {webhooks.APPLY: webhooks.apply_webhook}
 DELIVERY_LANES: Final = 8
 """Deliveries that one worker applies at once."""
 
 
-async def run_due_work(platform: Platform, handlers: dict[str, jobs.Handler] = HANDLERS) -> int:
+async def run_due_work(platform: Platform, handlers: Mapping[str, jobs.Handler] = HANDLERS) -> int:
     """Run everything that is due now, also what that makes due; answers how many jobs and operations were worked on.
 
     For tests and the command line; a worker calls it again and again.
@@ -87,7 +88,7 @@ async def _spread(heard: asyncio.Event, *told: asyncio.Event) -> None:
 
 
 async def _work_in_turn(
-    platform: Platform, handlers: dict[str, jobs.Handler], wake: asyncio.Event, pause_s: float
+    platform: Platform, handlers: Mapping[str, jobs.Handler], wake: asyncio.Event, pause_s: float
 ) -> None:
     is_scheduled = False
     while True:
