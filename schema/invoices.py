@@ -90,6 +90,7 @@ class Invoice(Node):
     lines: list[LineItem] = strawberry.field(description="Everything that is charged.")
     total: Money = strawberry.field(description="The sum of the lines.")
     upstream: UpstreamCost | None = strawberry.field(description="The operator's side; null for a tenant's key.")
+    number: str | None = strawberry.field(description="Stripe's, once it has finalized the invoice.")
     hosted_url: str | None = strawberry.field(description="Stripe's page, where the tenant can pay.")
     finalized_at: datetime = strawberry.field(description="When the period was closed.")
     paid_at: datetime | None = strawberry.field(description="When Stripe told us that it is paid.")

@@ -28,16 +28,22 @@ from tests.world import Api, World
 pytestmark = pytest.mark.anyio
 
 OPERATORS = {
+    "replayWebhook",
+    "retryJob",
+    "stripeCalls",
+    "webhookEvents",
     "applyDiscount",
     "cancelSubscription",
     "changePlan",
     "changeSeats",
+    "catchUpStripe",
     "closePeriod",
     "correctUsage",
     "createMeter",
     "createPlan",
     "endDiscount",
     "grantCredits",
+    "jobs",
     "plans",
     "pauseSubscription",
     "provisionTenant",
@@ -65,6 +71,9 @@ QUERIES = {
     "explainPrice": """{ explainPrice(model: "flat", config: {fee: "1"}, quantity: "1", currency: "USD") {
         total { amount } } }""",
     "invoice": "query ($invoice: ID!) { invoice(id: $invoice) { state upstream { units } } }",
+    "jobs": "{ jobs(state: FAILED) { edges { node { id topic } } } }",
+    "stripeCalls": "{ stripeCalls(state: CONFIRMED) { edges { node { id path } } } }",
+    "webhookEvents": "{ webhookEvents(source: STRIPE) { edges { node { id type } } } }",
     "invoices": "query ($tenant: ID) { invoices(tenantId: $tenant) { edges { node { upstream { units } } } } }",
     "meters": "{ meters { code } }",
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
@@ -87,6 +96,7 @@ MUTATIONS = {
     "cancelSubscription": "tenantId: $tenant, at: PERIOD_END",
     "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
     "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
+    "catchUpStripe": "",
     "closePeriod": "tenantId: $tenant",
     "correctUsage": 'tenantId: $tenant, corrections: [{eventKey: "billed", idempotencyKey: "c"}]',
     "createMeter": 'code: "pages", unit: "page", description: "Pages."',
@@ -101,6 +111,8 @@ MUTATIONS = {
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "rebuildCounters": "tenantId: $tenant",
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "replayWebhook": "eventId: $event",
+    "retryJob": "jobId: $job",
     "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "resumeSubscription": "tenantId: $tenant",
@@ -112,7 +124,7 @@ MUTATIONS = {
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
-VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant"), "ID")
+VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job"), "ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +178,12 @@ async def owner(world: World, reference: str) -> Owner:
         "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
     )
     running = "query ($id: ID) { tenant(id: $id) { subscription { id } } }"
+    events = (await world.operator.ask(QUERIES["webhookEvents"]))["webhookEvents"]["edges"]
+    await rows("UPDATE job SET state = 'FAILED' WHERE tenant_id = ? AND topic = 'invoice.push'", customer.tenant.id)
+    failed = (await world.operator.ask(QUERIES["jobs"]))["jobs"]["edges"]
     ids = {
+        "event": events[0]["node"]["id"],
+        "job": failed[-1]["node"]["id"],
         "tenant": customer.id,
         "subscription": (await customer.api.ask(running, id=customer.id))["tenant"]["subscription"]["id"],
         "doc": document,
