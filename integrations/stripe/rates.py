@@ -13,6 +13,9 @@ from typing import Final
 BURST_SHARE: Final = 0.25
 """A full bucket holds what a quarter of a second brings: 15 a second are at most 19 in any second, 80 are 100."""
 
+INSTANT_S: Final = 1e-6
+"""A shorter wait is none: what rounding leaves of one would be slept again and again."""
+
 Now = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -30,7 +33,7 @@ class Bucket:
     async def take(self) -> None:
         """Wait for a token and take it."""
         async with self._turn:
-            while (wait := self._missing_seconds()) > 0:
+            while (wait := self._missing_seconds()) > INSTANT_S:
                 await self._sleep(wait)
             self._tokens -= 1
 

@@ -9,6 +9,7 @@ import pytest
 from graphql import GraphQLObjectType
 
 from server.asgi import graphql_schema
+from storage.database import rows
 from storage.keys import ApiKey
 from tests.services.steps import (
     INVITES,
