@@ -14,7 +14,7 @@ from services.retrying import JobState, ListedJob
 
 @query("Background work, in the order in which it was added. Operator only.", name="jobs")
 async def jobs_list(
-    info: Info, state: types.JobState | None = None, first: First = DEFAULT_PAGE, after: After = None
+    info: Info, state: types.JobFilter = None, first: First = DEFAULT_PAGE, after: After = None
 ) -> Connection[types.Job]:
     require_operator(info)
     size = page_size(first)

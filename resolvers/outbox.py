@@ -14,7 +14,7 @@ from services.outbox import Intent, IntentState
 
 @query("Calls that change Stripe, in the order in which they were first made. Operator only.")
 async def stripe_calls(
-    info: Info, state: types.StripeCallState | None = None, first: First = DEFAULT_PAGE, after: After = None
+    info: Info, state: types.CallFilter = None, first: First = DEFAULT_PAGE, after: After = None
 ) -> Connection[types.StripeCall]:
     require_operator(info)
     size = page_size(first)

@@ -41,8 +41,8 @@ def receipt_type(receipt: Receipt) -> types.WebhookReceipt:
 @query("Deliveries of Stripe and SignNow, in the order in which they came. Operator only.")
 async def webhook_events(
     info: Info,
-    state: types.WebhookState | None = None,
-    source: types.WebhookSource | None = None,
+    state: types.StateFilter = None,
+    source: types.SourceFilter = None,
     first: First = DEFAULT_PAGE,
     after: After = None,
 ) -> Connection[types.WebhookEvent]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 from strawberry import relay
@@ -14,6 +15,9 @@ class JobState(Enum):
     WAITING = strawberry.enum_value("WAITING", description="It runs at its time, or runs now.")
     DONE = strawberry.enum_value("DONE", description="Done.")
     FAILED = strawberry.enum_value("FAILED", description="Given up after many attempts; `retryJob` runs it again.")
+
+
+JobFilter = Annotated[JobState | None, strawberry.argument(description="Only those in this state.")]
 
 
 @strawberry.type(description="Something that Inkmeter does by itself: a push, a close, a delivery.")

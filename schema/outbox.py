@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 from strawberry import relay
@@ -13,6 +14,9 @@ class StripeCallState(Enum):
     CONFIRMED = strawberry.enum_value("CONFIRMED", description="Stripe has done it.")
     REFUSED = strawberry.enum_value("REFUSED", description="Stripe has not done it, and says why.")
     UNKNOWN = strawberry.enum_value("UNKNOWN", description="No usable answer: it may have been done.")
+
+
+CallFilter = Annotated[StripeCallState | None, strawberry.argument(description="Only those in this state.")]
 
 
 @strawberry.type(description="A call that changes something at Stripe, stored before it was made.")

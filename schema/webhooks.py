@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 from strawberry import relay
@@ -21,6 +22,10 @@ class WebhookState(Enum):
     APPLIED = strawberry.enum_value("APPLIED", description="What it told of is taken over.")
     IGNORED = strawberry.enum_value("IGNORED", description="It does not concern us; `note` says why.")
     FAILED = strawberry.enum_value("FAILED", description="Given up after many attempts; `replayWebhook` tries again.")
+
+
+StateFilter = Annotated[WebhookState | None, strawberry.argument(description="Only those in this state.")]
+SourceFilter = Annotated[WebhookSource | None, strawberry.argument(description="Only those of this sender.")]
 
 
 @strawberry.type(description="A delivery of Stripe or SignNow, stored once.")

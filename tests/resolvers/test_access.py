@@ -330,7 +330,8 @@ async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
     acme = await owner(world, "acme")
     await acme.customer.record(event("warned", 200, "downloads"))
     alerts = (await use(acme.api, "alerts", acme.ids))["data"]["alerts"]["edges"]
-    ids = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    known = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    ids = {name: key for name, key in known.items() if name not in ("event", "job")}  # the operator's lists
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     schema = graphql_schema()._schema
     kinds = {kind.name for kind in schema.get_possible_types(schema.type_map["Node"])}  # type: ignore[arg-type]
