@@ -155,7 +155,7 @@ async def test_the_operator_sees_calls_by_their_state(world: World) -> None:
 
     [open_] = await ask(state="UNKNOWN")
     assert (open_["node"]["idempotencyKey"], open_["node"]["attempts"]) == ("tenant:acme:customer", 3)
-    assert "ReadTimeout" in open_["node"]["lastError"]
+    assert "NoAnswer" in open_["node"]["lastError"]
     assert open_["node"]["tenantId"] is None
     confirmed = await ask(state="CONFIRMED")
     assert {edge["node"]["tenantId"] for edge in confirmed} == {customer.id}
