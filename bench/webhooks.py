@@ -36,7 +36,7 @@ from storage.ids import new_id
 
 DELIVERIES = 400
 ROUNDS = 7
-SECRET = "whsec_bench"
+SECRET = "whsec_bench"  # noqa: S105
 PADDING = "x" * 3000
 EVENT = (
     "INSERT INTO webhook_event (source, key, id, type, payload, state, received_at) VALUES "
