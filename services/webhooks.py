@@ -14,7 +14,7 @@ from inkmeter.errors import InkmeterError, WebhookRejected
 from integrations.protocols import StripeEvent
 from services import jobs, signing, stripe_events
 from services.platform import Platform
-from storage.database import insert_new, transaction
+from storage.database import insert_new
 from storage.documents import Document
 from storage.jobs import SYSTEM, Job
 from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
@@ -92,10 +92,14 @@ def _event(
 
 
 async def _store(platform: Platform, event: WebhookEvent, **facts: str | None) -> Receipt:
-    async with transaction():
+    async def insert() -> bool:
         is_new = await insert_new(event, ["source", "key"])
         if is_new:
             await jobs.add_job(platform, tenant_id=SYSTEM, topic=APPLY, dedup=str(event.id), payload=dict(facts))
+        return is_new
+
+    is_new = await platform.inbox.store(insert)
+    platform.work_waits.set()
     stored = event if is_new else await WebhookEvent.get(source=event.source, key=event.key)
     return Receipt(stored.id, is_new)
 
