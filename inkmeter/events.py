@@ -125,6 +125,14 @@ class InvoicePaid(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentActionRequired(Event):
+    """The payer's bank wants a payment to be confirmed: send them to `hosted_url`, Stripe's page for the invoice."""
+
+    invoice_id: str
+    hosted_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentFailed(Event):
     """A payment failed; the tenant is in grace until `grace_until`."""
 

@@ -39,6 +39,7 @@ def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoic
         lines=[_line_type(item, details.periods[item.service_period_id], invoice.currency) for item in details.lines],
         total=Money.of(ExactMoney(invoice.total_minor, invoice.currency)),
         upstream=_upstream_type(invoice) if for_operator else None,
+        number=invoice.number,
         hosted_url=invoice.hosted_url,
         finalized_at=invoice.finalized_at,
         paid_at=invoice.paid_at,

@@ -20,6 +20,8 @@ class InvoiceState(Enum):
     PUSHED = strawberry.enum_value("PUSHED", description="Stripe has it and collects.")
     PAST_DUE = strawberry.enum_value("PAST_DUE", description="A payment failed; Stripe tries again.")
     PAID = strawberry.enum_value("PAID", description="Paid.")
+    UNCOLLECTIBLE = strawberry.enum_value("UNCOLLECTIBLE", description="Given up at Stripe; it may still be paid.")
+    VOID = strawberry.enum_value("VOID", description="Voided at Stripe: nothing is owed.")
 
 
 @strawberry.enum(description="What an invoice bills.")
@@ -88,6 +90,7 @@ class Invoice(Node):
     lines: list[LineItem] = strawberry.field(description="Everything that is charged.")
     total: Money = strawberry.field(description="The sum of the lines.")
     upstream: UpstreamCost | None = strawberry.field(description="The operator's side; null for a tenant's key.")
+    number: str | None = strawberry.field(description="Stripe's, once it has finalized the invoice.")
     hosted_url: str | None = strawberry.field(description="Stripe's page, where the tenant can pay.")
     finalized_at: datetime = strawberry.field(description="When the period was closed.")
     paid_at: datetime | None = strawberry.field(description="When Stripe told us that it is paid.")

@@ -28,6 +28,7 @@ from server.settings import Settings
 from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
 from server.upstream_commands import upstream_app
 from server.wiring import open_platform, plugins_of
+from server.work_commands import work_app
 from services import closing, keys, rating, tenants, timetable
 from services.keys import Role
 from services.platform import Platform
@@ -44,6 +45,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(metering_app)
 app.add_typer(query_app)
 app.add_typer(upstream_app)
+app.add_typer(work_app)
 
 
 class Sandbox(StrEnum):

@@ -66,6 +66,8 @@ async def open_sandboxes(settings: Settings, clock: Clock) -> AsyncIterator[Sand
                     "stripe_api_base": stripe_url,
                     "stripe_api_key": SecretStr(STRIPE_KEY),
                     "stripe_webhook_secret": SecretStr(STRIPE_SECRET),
+                    "stripe_rate": 0,
+                    "stripe_endpoint_rate": 0,
                     "graphiql": True,
                 }
             ),

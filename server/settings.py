@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     """Signing secrets of the Stripe webhook endpoint, with commas between several. Without one every delivery is
     rejected."""
 
+    stripe_rate: Annotated[float, Field(ge=0)] = 80
+    """Requests a second that this process sends to Stripe at most; 0 sets no limit."""
+    stripe_endpoint_rate: Annotated[float, Field(ge=0)] = 15
+    """How many of them go to one endpoint (path and method) at most; 0 sets no limit."""
+
     signnow_api_base: str = "https://api.signnow.com"
     """Address of SignNow's API."""
     signnow_api_key: SecretStr = SecretStr("")

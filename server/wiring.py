@@ -16,9 +16,11 @@ from integrations.signnow.auth import ApiKey, PasswordGrant
 from integrations.signnow.client import SignNowClient
 from integrations.stripe import webhooks as stripe_webhooks
 from integrations.stripe.gateway import HttpxClient, StripeGateway
+from integrations.stripe.rates import RateLimiter
 from plugins.manager import Plugins, load_plugins
 from server.settings import Settings, parse_money
 from services.metering import Metering
+from services.outbox import Outbox
 from services.platform import Callbacks, Platform, Terms
 from storage.database import open_database
 from storage.ledgers import open_ledger
@@ -55,10 +57,14 @@ async def open_platform(
         signnow = SignNowClient(
             base_url=settings.signnow_api_base, credentials=signnow_credentials(settings), http=signnow_http
         )
+        outbox = Outbox(clock)
+        limiter = RateLimiter(per_endpoint=settings.stripe_endpoint_rate, in_all=settings.stripe_rate)
+        stripe_http = stripe_http or httpx.AsyncClient(timeout=STRIPE_TIMEOUT)
         stripe = StripeGateway(
             api_key=settings.stripe_api_key.get_secret_value() or "sk_not_configured",
             api_base=settings.stripe_api_base,
-            http_client=HttpxClient(stripe_http or httpx.AsyncClient(timeout=STRIPE_TIMEOUT)),
+            http_client=HttpxClient(stripe_http, journal=outbox, limiter=limiter),
+            journal=outbox,
         )
         stack.push_async_callback(stripe.aclose)
         plugins = plugins or plugins_of(settings)

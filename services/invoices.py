@@ -53,11 +53,16 @@ async def _mark_paid(platform: Platform, tenant: Tenant, invoice: Invoice) -> Se
     )
     if not changed:
         return []
-    if not await Invoice.exists(tenant_id=tenant.id, state=InvoiceState.PAST_DUE):
-        await Tenant.filter(id=tenant.id, state=TenantState.GRACE).update(state=TenantState.ACTIVE, grace_until=None)
+    await lift_grace(tenant)
     return [
         InvoicePaid(str(tenant.public_id), now, str(invoice.id), Money(invoice.total_minor, invoice.currency)),
     ]
+
+
+async def lift_grace(tenant: Tenant) -> None:
+    """End the tenant's grace, locked by the caller, unless another invoice is past due."""
+    if not await Invoice.exists(tenant_id=tenant.id, state=InvoiceState.PAST_DUE):
+        await Tenant.filter(id=tenant.id, state=TenantState.GRACE).update(state=TenantState.ACTIVE, grace_until=None)
 
 
 async def _mark_past_due(platform: Platform, tenant: Tenant, invoice: Invoice) -> Sequence[Event]:
@@ -166,6 +171,11 @@ def read_adjustment(item: LineItem, currency: str) -> Adjustment | None:
         explained["corrections"],
         explained["reason"],
     )
+
+
+async def is_subscription_known(stripe_subscription_id: str) -> bool:
+    """Whether a subscription of ours has that id at Stripe."""
+    return await Subscription.exists(stripe_subscription_id=stripe_subscription_id)
 
 
 async def is_cycle_of_ours(theirs: StripeInvoice) -> bool:

@@ -6,7 +6,8 @@ the job and tried again with growing pauses; after `MAX_ATTEMPTS` the job is FAI
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from inkmeter.errors import InkmeterError, UpstreamRateLimited
 from services.platform import Platform
 from storage.database import transaction
 from storage.jobs import (
+    SYSTEM,
     Job,
     LeaseLost,
     claim_due_jobs,
@@ -30,6 +32,9 @@ log = logging.getLogger("inkmeter.jobs")
 MAX_ATTEMPTS: Final = 20
 FIRST_TRY_IS_OURS: Final = timedelta(seconds=60)
 """How long a worker leaves a job alone that the request which added it runs itself."""
+
+acting_for: ContextVar[int] = ContextVar("acting_for", default=SYSTEM)
+"""The tenant whose job runs here; SYSTEM outside of jobs."""
 
 Handler = Callable[[Platform, Job], Awaitable[None]]
 
@@ -78,22 +83,30 @@ async def run_now(platform: Platform, tenant_id: int, topic: str, dedup: str, ha
     """Run one job at once, if nobody else has it. A failure is kept on the job, as a worker would keep it."""
     job = await claim_job(tenant_id, topic, dedup, platform.clock.now())
     if job is not None:
-        await _run(platform, job, handler)
+        await run_claimed(platform, job, handler)
 
 
-async def run_due_jobs(platform: Platform, handlers: dict[str, Handler], *, limit: int = 20) -> int:
+async def claim_next(platform: Platform, handlers: Mapping[str, Handler]) -> Job | None:
+    """Take the job that has been due for longest and has a handler here."""
+    claimed = await claim_due_jobs(platform.clock.now(), 1, tuple(handlers))
+    return claimed[0] if claimed else None
+
+
+async def run_due_jobs(platform: Platform, handlers: Mapping[str, Handler], *, limit: int = 20) -> int:
     """Claim and run what is due, one after the other; answers how many jobs were run."""
     for count in range(limit):
         # One at a time: the lease of a job that waits behind a slow one would end before it has begun.
-        claimed = await claim_due_jobs(platform.clock.now(), 1)
-        if not claimed:
+        job = await claim_next(platform, handlers)
+        if job is None:
             return count
-        await _run(platform, claimed[0], handlers[claimed[0].topic])
+        await run_claimed(platform, job, handlers[job.topic])
     return limit
 
 
-async def _run(platform: Platform, job: Job, handler: Handler) -> None:
+async def run_claimed(platform: Platform, job: Job, handler: Handler) -> None:
+    """Run a job that this worker holds. What it raises is kept on the job."""
     now = platform.clock.now()
+    acting = acting_for.set(job.tenant_id)
     try:
         try:
             await handler(platform, job)
@@ -110,6 +123,8 @@ async def _run(platform: Platform, job: Job, handler: Handler) -> None:
                 await postpone_job(job, now + _pause(job, error), _reason(error))
     except LeaseLost:
         log.warning("job %s %s was taken over by another worker", job.topic, job.dedup)
+    finally:
+        acting_for.reset(acting)
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from inkmeter.clock import Clock
 from inkmeter.money import Money
 from integrations.protocols import SignNow, SignNowCallback, Stripe, StripeEvent
 from plugins.manager import Plugins
+from services.inbox import Inbox
 from services.metering import Metering
 
 
@@ -52,5 +53,7 @@ class Platform:
     """Everything that reserves or counts goes through it."""
     callbacks: Callbacks | None = None
     """None where SignNow cannot reach us: then nothing is subscribed."""
+    inbox: Inbox = field(default_factory=Inbox)
+    """Deliveries of webhooks are stored through it."""
     work_waits: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a job was added, so that a worker in this process need not wait for its next look."""

@@ -1,6 +1,6 @@
 """Provisioning: a tenant gets its Stripe customer and its SignNow identity, step by step and each step once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -139,3 +139,9 @@ async def list_tenants(after: UUID | None, limit: int) -> Sequence[Tenant]:
 async def find_by_reference(reference: str) -> Tenant | None:
     """The tenant that the operator calls so."""
     return await Tenant.get_or_none(external_reference=reference)
+
+
+async def public_ids(tenant_ids: Iterable[int]) -> dict[int, UUID]:
+    """The public ids of tenants, by their internal ones."""
+    found: list[tuple[int, UUID]] = await Tenant.filter(id__in=set(tenant_ids)).values_list("id", "public_id")
+    return dict(found)

@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from services import (
     closing,
     counters,
     credits,
+    deliveries,
     invoices,
     jobs,
+    lanes,
     margins,
     meters,
     mirroring,
+    outbox,
     periods,
     pushing,
     refunds,
@@ -40,16 +44,23 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
     margins.CHECK: margins.check_margins,
+    outbox.CLEAN: outbox.clean_outbox,
+    deliveries.CATCH_UP: deliveries.catch_up_hourly,
 }
 
 
-async def run_due_work(platform: Platform) -> int:
+DELIVERIES: Final[Mapping[str, jobs.Handler]] = {webhooks.APPLY: webhooks.apply_webhook}
+DELIVERY_LANES: Final = 8
+"""Deliveries that one worker applies at once."""
+
+
+async def run_due_work(platform: Platform, handlers: Mapping[str, jobs.Handler] = HANDLERS) -> int:
     """Run everything that is due now, also what that makes due; answers how many jobs and operations were worked on.
 
     For tests and the command line; a worker calls it again and again.
     """
     done = await settling.settle_open_operations(platform)
-    while count := await jobs.run_due_jobs(platform, HANDLERS):
+    while count := await jobs.run_due_jobs(platform, handlers):
         done += count
     return done
 
@@ -57,20 +68,49 @@ async def run_due_work(platform: Platform) -> int:
 async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
     """A worker: runs due work until it is cancelled, at once when a job is added here, else every `pause_s` seconds.
 
-    Any number of workers may run beside each other, on PostgreSQL also on any number of machines.
+    Deliveries of webhooks are applied side by side, everything else is done in turn beside them. Any number of workers
+    may run beside each other, on PostgreSQL also on any number of machines.
     """
+    others = {topic: handler for topic, handler in HANDLERS.items() if topic not in DELIVERIES}
+    wake_deliveries, wake_others = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_spread(platform.work_waits, wake_deliveries, wake_others))
+        group.create_task(
+            lanes.run_in_lanes(platform, DELIVERIES, wake_deliveries, lanes=DELIVERY_LANES, pause_s=pause_s)
+        )
+        group.create_task(_work_in_turn(platform, others, wake_others, pause_s))
+
+
+async def _spread(heard: asyncio.Event, *told: asyncio.Event) -> None:
+    while True:
+        await heard.wait()
+        heard.clear()
+        for event in told:
+            event.set()
+
+
+async def _work_in_turn(
+    platform: Platform, handlers: Mapping[str, jobs.Handler], wake: asyncio.Event, pause_s: float
+) -> None:
     is_scheduled = False
     while True:
-        platform.work_waits.clear()
+        wake.clear()
         try:
             if not is_scheduled:
-                await counters.schedule_check(platform)
-                await margins.schedule_check(platform)
+                await schedule_all(platform)
                 is_scheduled = True
-            await run_due_work(platform)
+            await run_due_work(platform, handlers)
         except Exception:
             # A database that is down comes back; the worker waits for it rather than die silently.
             log.exception("the worker goes on after an error")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
-                await platform.work_waits.wait()
+                await wake.wait()
+
+
+async def schedule_all(platform: Platform) -> None:
+    """Add what is done daily or hourly; once in a database."""
+    await counters.schedule_check(platform)
+    await margins.schedule_check(platform)
+    await outbox.schedule_cleaning(platform)
+    await deliveries.schedule_catching_up(platform)

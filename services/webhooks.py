@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from inkmeter.errors import InkmeterError, WebhookRejected
+from integrations.protocols import StripeEvent
 from services import jobs, signing, stripe_events
 from services.platform import Platform
-from storage.database import insert_new, transaction
+from storage.database import insert_new
 from storage.documents import Document
 from storage.jobs import SYSTEM, Job
 from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
@@ -39,7 +40,12 @@ class Receipt:
 async def receive_stripe(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
     """Verify and store a delivery of Stripe. Raises WebhookRejected; nothing is stored then."""
     event = _verified(platform.verify_stripe, payload, signature)
-    stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id)
+    return await store_stripe(platform, event, payload)
+
+
+async def store_stripe(platform: Platform, event: StripeEvent, payload: bytes) -> Receipt:
+    """Store an event that is known to be Stripe's, once. Raises WebhookRejected."""
+    stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id, event.api_version)
     return await _store(platform, stored, object_id=event.object_id)
 
 
@@ -60,29 +66,40 @@ def _verified(verify: Callable[[bytes, str | None], T], payload: bytes, signatur
 
 
 def _event(
-    platform: Platform, source: WebhookSource, key: str, kind: str, payload: bytes, about: str | None
+    platform: Platform,
+    source: WebhookSource,
+    key: str,
+    kind: str,
+    payload: bytes,
+    about: str | None,
+    api_version: str | None = None,
 ) -> WebhookEvent:
     try:
         text = payload.decode()  # JSON may also be UTF-16, which nobody sends
     except UnicodeDecodeError:
         raise WebhookRejected("the body is not UTF-8") from None
-    if not all(word.isprintable() and len(word) <= MAX_WORD for word in (key, kind, about or "")):
+    if not all(word.isprintable() and len(word) <= MAX_WORD for word in (key, kind, about or "", api_version or "")):
         raise WebhookRejected("an id or the type is not printable text, or too long")
     return WebhookEvent(
         source=source,
         key=key,
         type=kind,
         payload=text,
+        api_version=api_version,
         state=WebhookState.RECEIVED,
         received_at=platform.clock.now(),
     )
 
 
 async def _store(platform: Platform, event: WebhookEvent, **facts: str | None) -> Receipt:
-    async with transaction():
+    async def insert() -> bool:
         is_new = await insert_new(event, ["source", "key"])
         if is_new:
             await jobs.add_job(platform, tenant_id=SYSTEM, topic=APPLY, dedup=str(event.id), payload=dict(facts))
+        return is_new
+
+    is_new = await platform.inbox.store(insert)
+    platform.work_waits.set()
     stored = event if is_new else await WebhookEvent.get(source=event.source, key=event.key)
     return Receipt(stored.id, is_new)
 
@@ -99,7 +116,8 @@ async def apply_webhook(platform: Platform, job: Job) -> None:
 async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> None:
     handler, object_id = stripe_events.HANDLERS.get(event.type), job.payload["object_id"]
     if handler is None or object_id is None:
-        await _finish(platform, job, event, f"Inkmeter has nothing to do on {event.type}")
+        reason = stripe_events.IGNORED.get(event.type, "Inkmeter does not know such events")
+        await _finish(platform, job, event, f"nothing to do on {event.type}: {reason}")
         return
     effect = await handler(platform, object_id)
     async with jobs.completing(job):

@@ -33,6 +33,7 @@ MODEL_MODULES: Final = (
     "storage.discounts",
     "storage.discrepancies",
     "storage.documents",
+    "storage.intents",
     "storage.invoices",
     "storage.keys",
     "storage.meters",
@@ -41,6 +42,7 @@ MODEL_MODULES: Final = (
     "storage.subscriptions",
     "storage.tenants",
     "storage.upstream",
+    "storage.transitions",
     "storage.usage",
     "storage.webhooks",
 )

@@ -16,6 +16,8 @@ class InvoiceState(StrEnum):
     PUSHED = "PUSHED"
     PAST_DUE = "PAST_DUE"
     PAID = "PAID"
+    UNCOLLECTIBLE = "UNCOLLECTIBLE"
+    VOID = "VOID"
 
 
 class InvoiceKind(StrEnum):
@@ -55,6 +57,10 @@ class Invoice(Model):
     state = CharEnumField(InvoiceState)
     stripe_invoice_id = TextField(null=True)
     hosted_url = TextField(null=True)
+    number = TextField(null=True)
+    """Stripe's, since it has finalized the invoice; and its total with taxes, and what of it is paid."""
+    stripe_total_minor = BigIntField(null=True)
+    amount_paid_minor = BigIntField(null=True)
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)
     paid_at = InstantField(null=True)

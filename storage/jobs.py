@@ -3,6 +3,7 @@ transaction of its effect. A worker that dies leaves a lease that expires, and a
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -79,9 +80,10 @@ async def wake_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> Non
     )
 
 
-async def claim_due_jobs(now: datetime, limit: int) -> list[Job]:
-    """Take up to `limit` due jobs; nobody else gets them until the lease ends."""
-    return await _claim("run_at <= ?", (to_micros(now),), now, limit)
+async def claim_due_jobs(now: datetime, limit: int, topics: Sequence[str] = ()) -> list[Job]:
+    """Take up to `limit` due jobs, of these topics if any are named; nobody else gets them until the lease ends."""
+    named = f" AND topic IN ({', '.join('?' * len(topics))})" if topics else ""
+    return await _claim(f"run_at <= ?{named}", (to_micros(now), *topics), now, limit)
 
 
 async def claim_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> Job | None:

@@ -150,6 +150,8 @@ async def open_world(database_url: str, **settings: Any) -> AsyncIterator[World]
                 "stripe_api_base": "http://stripe.test",
                 "stripe_api_key": SecretStr("sk_test_inkmeter"),
                 "stripe_webhook_secret": SecretStr(SECRET),
+                "stripe_rate": 0,
+                "stripe_endpoint_rate": 0,
                 "is_worker": False,
                 **settings,
             }

@@ -5,6 +5,10 @@ certainly did not take effect as `UpstreamError` (or `UpstreamRateLimited`); a c
 `UpstreamTimeout`. Nothing else leaves a gateway.
 """
 
+from integrations.protocols.journal import CallOutcome as CallOutcome
+from integrations.protocols.journal import CallState as CallState
+from integrations.protocols.journal import Journal as Journal
+from integrations.protocols.journal import StripeCall as StripeCall
 from integrations.protocols.signnow import SignatureField as SignatureField
 from integrations.protocols.signnow import Signer as Signer
 from integrations.protocols.signnow import SignNow as SignNow
@@ -12,6 +16,7 @@ from integrations.protocols.signnow import SignNowAccount as SignNowAccount
 from integrations.protocols.signnow import SignNowCallback as SignNowCallback
 from integrations.protocols.signnow import SignNowDocument as SignNowDocument
 from integrations.protocols.signnow import SignNowInvite as SignNowInvite
+from integrations.protocols.stripe import MissedEvent as MissedEvent
 from integrations.protocols.stripe import Stripe as Stripe
 from integrations.protocols.stripe import StripeEvent as StripeEvent
 from integrations.protocols.stripe import StripeInvoice as StripeInvoice

@@ -1,6 +1,6 @@
 """What the services expect of Stripe; failures as `integrations.protocols` says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -48,13 +48,22 @@ class StripeInvoice:
     attempt_count: int
     next_payment_attempt_at: datetime | None
     hosted_url: str | None
+    number: str | None
+    """Since it was finalized."""
+    finalization_problem: str | None
+    """Why Stripe could not finalize it."""
     metadata: Mapping[str, str]
+    subscription_metadata: Mapping[str, str]
+    """The subscription's metadata as it was when the invoice was made."""
     lines: tuple[StripeLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StripeEvent:
-    """A verified Stripe webhook. Only says what to fetch: `object_type` and `object_id`; never trust its payload."""
+    """A verified Stripe webhook. Only says what to fetch: `object_type` and `object_id`; never trust its payload.
+
+    Of a payment of an invoice that is the invoice; of a thin event its related object, or itself if it has none.
+    """
 
     id: str
     type: str
@@ -62,6 +71,14 @@ class StripeEvent:
     object_type: str
     object_id: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MissedEvent:
+    """An event as the API lists it, with its JSON."""
+
+    event: StripeEvent
+    payload: str
 
 
 class Stripe(Protocol):
@@ -141,3 +158,9 @@ class Stripe(Protocol):
 
     async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
         """Finalize a draft and let Stripe collect. An invoice that is finalized already is answered as it is."""
+
+    async def is_customer_deleted(self, customer_id: str) -> bool:
+        """Whether the customer was deleted at Stripe."""
+
+    async def missed_events(self, since: datetime, after: str | None) -> Sequence[MissedEvent]:
+        """A page of events since then that not every endpoint has confirmed, newest first, after the event named."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from inkmeter.errors import PaymentRefused
+from integrations.protocols import CallOutcome, CallState
 from integrations.stripe.errors import RememberedFailure
 from integrations.stripe.objects import Json, interval_of
 from integrations.stripe.requests import KEY, Requests
@@ -42,6 +43,7 @@ class Catalog(Requests):
                 f"Stripe's price {found[0]['id']} has the lookup key {lookup_key!r} but other terms",
                 upstream_code="lookup_key_taken",
             )
+        await self._journal.settle(key, CallOutcome(CallState.CONFIRMED, object_id=found[0]["id"]))
         return str(found[0]["id"])
 
     async def _prices(self, lookup_key: str) -> list[Json]:

@@ -20,3 +20,7 @@ class Customers(Requests):
             ),
         )
         return str(customer["id"])
+
+    async def is_customer_deleted(self, customer_id: str) -> bool:
+        """Stripe answers a deleted customer as an object with nothing but `deleted`."""
+        return bool((await self._one(self._v1.customers.retrieve_async(customer_id))).get("deleted"))

@@ -5,16 +5,20 @@ The package's objects end in `requests`: everything that leaves is a value of `i
 
 import stripe
 
+from integrations.protocols import Journal
+from integrations.protocols.journal import NoJournal
 from integrations.stripe.catalog import Catalog
 from integrations.stripe.customers import Customers
+from integrations.stripe.events import Events
 from integrations.stripe.invoices import Invoices
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
+class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Events):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
+    `journal` is the one that `http_client` writes: what it has noted is looked up before it is made again.
     `api_base` points it at a sandbox. Connection errors, 409 and 5xx are repeated `max_network_retries` times
     with the same idempotency key before they are raised.
     """
@@ -25,9 +29,11 @@ class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
         api_key: str,
         api_base: str | None = None,
         http_client: stripe.HTTPClient | None = None,
+        journal: Journal | None = None,
         max_network_retries: int = 2,
     ) -> None:
         stripe.enable_telemetry = False  # else the package writes an id into the user's home
+        self._journal = journal or NoJournal()
         self._http = http_client or HttpxClient()
         self._v1 = stripe.StripeClient(
             api_key,

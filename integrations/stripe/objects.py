@@ -34,7 +34,7 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
     return StripeInvoice(
         id=data["id"],
         customer_id=data["customer"],
-        subscription_id=_subscription_id(data),
+        subscription_id=_subscription_details(data).get("subscription"),
         status=data["status"],
         billing_reason=data["billing_reason"],
         is_advancing=data["auto_advance"],
@@ -46,15 +46,17 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
         attempt_count=data["attempt_count"],
         next_payment_attempt_at=None if next_attempt is None else moment_of(next_attempt),
         hosted_url=data["hosted_invoice_url"],
+        number=data["number"],
+        finalization_problem=(data.get("last_finalization_error") or {}).get("message"),
         metadata=data["metadata"] or {},
+        subscription_metadata=_subscription_details(data).get("metadata") or {},
         lines=tuple(_line(line) for line in lines),
     )
 
 
-def _subscription_id(invoice: Json) -> str | None:
+def _subscription_details(invoice: Json) -> Json:
     """Where an invoice names its subscription since API version 2025-03-31 (basil)."""
-    details = (invoice["parent"] or {}).get("subscription_details")
-    return details["subscription"] if details else None
+    return (invoice["parent"] or {}).get("subscription_details") or {}
 
 
 def _line(data: Json) -> StripeLine:

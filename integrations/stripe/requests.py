@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import stripe
 
+from integrations.protocols import CallOutcome, CallState, Journal
 from integrations.stripe.errors import RememberedFailure, inkmeter_errors
 from integrations.stripe.objects import Json
 
@@ -13,9 +14,15 @@ KEY: Final = "inkmeter_key"
 
 
 class Requests:
-    """A part of the gateway: `_v1` is the package's client, whose objects end here."""
+    """A part of the gateway: `_v1` is the package's client, whose objects end here.
+
+    Whatever makes an object goes through `_once`, or looks for the object itself first: Stripe's keys last a day. A
+    call that puts an existing object into a state (hold, finalize, cancel) may be repeated under any key: where it is
+    in that state already, nothing changes or Stripe refuses.
+    """
 
     _v1: stripe.V1Services
+    _journal: Journal
 
     async def _one(self, request: Awaitable[stripe.StripeObject]) -> Json:
         with inkmeter_errors():
@@ -33,8 +40,10 @@ class Requests:
         find: Callable[[], Awaitable[stripe.ListObject[Any]]],
         create: Callable[[stripe.RequestOptions], Awaitable[stripe.StripeObject]],
     ) -> Json:
-        """Create an object, or answer the one that an earlier attempt made."""
+        """Create an object, or answer the one that an earlier attempt made: the caller's, or one in the journal."""
+        is_retry = is_retry or await self._journal.was_sent(key)
         if is_retry and (found := await self._find(key, find)):
+            await self._journal.settle(key, CallOutcome(CallState.CONFIRMED, object_id=found["id"]))
             return found
         try:
             return await self._one(create({"idempotency_key": key}))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from inkmeter.errors import PaymentRefused
-from integrations.protocols import StripeSubscription
+from integrations.protocols import CallOutcome, CallState, StripeSubscription
 from integrations.stripe.objects import subscription_of
 from integrations.stripe.requests import KEY, Requests
 
@@ -46,6 +46,7 @@ class Subscriptions(Requests):
     async def cancel_subscription(self, subscription_id: str, *, key: str) -> None:
         """Stripe's keys hold for POST alone, and it refuses a second cancellation: so the subscription is looked at."""
         if (await self.subscription(subscription_id)).status == "canceled":
+            await self._journal.settle(key, CallOutcome(CallState.CONFIRMED, object_id=subscription_id))
             return
         try:
             await self._one(self._v1.subscriptions.cancel_async(subscription_id, options={"idempotency_key": key}))

@@ -38,6 +38,8 @@ class Place:
             signnow_api_key=SecretStr(SandboxAccount().api_key),
             stripe_api_base=self.stripe_url,
             stripe_api_key=SecretStr("sk_test_inkmeter"),
+            stripe_rate=0,
+            stripe_endpoint_rate=0,
             public_url=self.public_url,
             signnow_webhook_secret=SecretStr(SIGNNOW_SECRET),
             stripe_webhook_secret=SecretStr(STRIPE_SECRET),

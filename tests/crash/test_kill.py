@@ -10,6 +10,7 @@ from services.subscriptions import SubscribeTenant
 from services.tenants import ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
 from storage.database import rows
+from storage.intents import Intent
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
 from storage.operations import Operation
@@ -27,7 +28,9 @@ async def test_provisioning(city: City) -> None:
     fates = await city.kill_everywhere(stories.provision, prepared=True)
     assert {
         "COMMIT",
+        "INSERT INTO intent",
         "POST /v1/customers",
+        "UPDATE intent",
         "UPDATE tenant",
         "POST /user/folder",
         "POST /v1/products",
@@ -51,6 +54,7 @@ async def test_provisioning(city: City) -> None:
         [price] = [p for p in theirs["price"] if p["lookup_key"] == f"inkmeter:{phase.plan_id}:base"]
         plan = [p for p in theirs["product"] if p["metadata"].get("plan_code") == f"plan-{reference}"]
         assert [p["id"] for p in plan] == [price["product"]], fate
+    assert not await Intent.filter(state__in=["SENT", "UNKNOWN"]), "what was done is known to be done"
 
 
 async def test_signing(city: City) -> None:
@@ -79,7 +83,7 @@ async def test_signing(city: City) -> None:
 
 
 async def test_closing_and_pushing(city: City) -> None:
-    most = 20
+    most = 40
     for number in range(1, most + 1):
         tenant = await sign_up(city.platform, f"close-{number}")
         await usage.record_usage(city.platform, tenant, [NewEvent("invites_sent", 3, "three")])
@@ -113,7 +117,7 @@ async def test_closing_and_pushing(city: City) -> None:
 
 async def test_leaving(city: City) -> None:
     """Fees were billed in advance; the end gives back a part of them."""
-    most = 40
+    most = 70
     terms = await plans.create_plan(city.platform, CreatePlan("ahead", "Ahead", "USD", [PRICE]))
     await Plan.filter(id=terms.plan.id).update(fees=FeesDue.ADVANCE)
     for number in range(1, most + 1):

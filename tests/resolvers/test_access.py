@@ -9,6 +9,7 @@ import pytest
 from graphql import GraphQLObjectType
 
 from server.asgi import graphql_schema
+from storage.database import rows
 from storage.keys import ApiKey
 from tests.services.steps import (
     INVITES,
@@ -28,10 +29,15 @@ from tests.world import Api, World
 pytestmark = pytest.mark.anyio
 
 OPERATORS = {
+    "replayWebhook",
+    "retryJob",
+    "stripeCalls",
+    "webhookEvents",
     "applyDiscount",
     "cancelSubscription",
     "changePlan",
     "changeSeats",
+    "catchUpStripe",
     "closePeriod",
     "correctUsage",
     "createMeter",
@@ -40,6 +46,7 @@ OPERATORS = {
     "grantCredits",
     "invitePool",
     "margin",
+    "jobs",
     "plans",
     "pauseSubscription",
     "provisionTenant",
@@ -73,6 +80,9 @@ QUERIES = {
         total { amount } } }""",
     "invitePool": '{ invitePool(on: "2026-03-10") { used } }',
     "invoice": "query ($invoice: ID!) { invoice(id: $invoice) { state upstream { units } } }",
+    "jobs": "{ jobs(state: FAILED) { edges { node { id topic } } } }",
+    "stripeCalls": "{ stripeCalls(state: CONFIRMED) { edges { node { id path } } } }",
+    "webhookEvents": "{ webhookEvents(source: STRIPE) { edges { node { id type } } } }",
     "invoices": "query ($tenant: ID) { invoices(tenantId: $tenant) { edges { node { upstream { units } } } } }",
     "margin": '{ margin(month: "2026-03", groupBy: TENANT) { totals { unitsBought } } }',
     "meters": "{ meters { code } }",
@@ -97,6 +107,7 @@ MUTATIONS = {
     "cancelSubscription": "tenantId: $tenant, at: PERIOD_END",
     "changePlan": 'tenantId: $tenant, planId: $plan, at: NOW, idempotencyKey: "p"',
     "changeSeats": 'tenantId: $tenant, seats: 2, at: NOW, idempotencyKey: "s"',
+    "catchUpStripe": "",
     "closePeriod": "tenantId: $tenant",
     "correctUsage": 'tenantId: $tenant, corrections: [{eventKey: "billed", idempotencyKey: "c"}]',
     "createMeter": 'code: "pages", unit: "page", description: "Pages."',
@@ -113,6 +124,8 @@ MUTATIONS = {
     "reconcileSignNow": 'month: "2026-03", tenantId: $tenant',
     "recordUpstreamUsage": 'figures: [{period: "2026-03", invites: "1"}]',
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
+    "replayWebhook": "eventId: $event",
+    "retryJob": "jobId: $job",
     "refundCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "revokeCredits": 'tenantId: $tenant, grantId: $grant, units: 1, idempotencyKey: "r"',
     "resumeSubscription": "tenantId: $tenant",
@@ -126,7 +139,7 @@ MUTATIONS = {
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
-VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant"), "ID")
+VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job"), "ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +195,12 @@ async def owner(world: World, reference: str) -> Owner:
         "applyDiscount", apply, tenantId=customer.id, idempotencyKey="first", label="First", percent="1"
     )
     running = "query ($id: ID) { tenant(id: $id) { subscription { id } } }"
+    events = (await world.operator.ask(QUERIES["webhookEvents"]))["webhookEvents"]["edges"]
+    await rows("UPDATE job SET state = 'FAILED' WHERE tenant_id = ? AND topic = 'invoice.push'", customer.tenant.id)
+    failed = (await world.operator.ask(QUERIES["jobs"]))["jobs"]["edges"]
     ids = {
+        "event": events[0]["node"]["id"],
+        "job": failed[-1]["node"]["id"],
         "tenant": customer.id,
         "subscription": (await customer.api.ask(running, id=customer.id))["tenant"]["subscription"]["id"],
         "doc": document,
@@ -328,7 +346,8 @@ async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
     acme = await owner(world, "acme")
     await acme.customer.record(event("warned", 200, "downloads"))
     alerts = (await use(acme.api, "alerts", acme.ids))["data"]["alerts"]["edges"]
-    ids = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    known = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    ids = {name: key for name, key in known.items() if name not in ("event", "job")}  # the operator's lists
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     schema = graphql_schema()._schema
     kinds = {kind.name for kind in schema.get_possible_types(schema.type_map["Node"])}  # type: ignore[arg-type]

@@ -29,6 +29,10 @@ class CardOrder(Order):
     card: Card
 
 
+class ProblemOrder(Order):
+    message: str
+
+
 class FaultOrder(Order):
     kind: FaultKind
     times: int = Field(default=1, ge=1)
@@ -56,6 +60,7 @@ class ControlPlane:
             Route("/_sandbox/clock", self.clock, methods=["GET", "POST"]),
             Route("/_sandbox/tick", self.tick, methods=["POST"]),
             Route("/_sandbox/customers/{id}/card", self.card, methods=["POST"]),
+            Route("/_sandbox/invoices/{id}/finalization_error", self.finalization_error, methods=["POST"]),
             Route("/_sandbox/faults", self.faults, methods=["POST"]),
             Route("/_sandbox/webhooks", self.webhooks, methods=["POST"]),
             Route("/_sandbox/flush", self.flush, methods=["POST"]),
@@ -88,6 +93,14 @@ class ControlPlane:
             for invoice in books.all("invoice", customer=customer["id"], status="open", attempted=True):
                 collection.collect(books, invoice)
         return JSONResponse(books.shown(customer))
+
+    async def finalization_error(self, request: Request) -> Response:
+        """Let an invoice be one that Stripe could not finalize."""
+        order, books = await _read(request, ProblemOrder), self._account.books
+        invoice = books.get("invoice", request.path_params["id"])
+        invoice["last_finalization_error"] = {"type": "invalid_request_error", "message": order.message}
+        books.emit("invoice.finalization_failed", invoice)
+        return JSONResponse(books.shown(invoice))
 
     async def faults(self, request: Request) -> Response:
         """Let the next matching requests fail."""

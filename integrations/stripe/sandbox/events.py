@@ -2,17 +2,22 @@
 
 import fnmatch
 import secrets
+from typing import Final
 
 from pydantic import Field
 
 from integrations.stripe.sandbox.books import Books, Object, created_in, paged
 from integrations.stripe.sandbox.endpoint import Endpoint
+from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, Range
+
+LISTED_S: Final = 30 * 24 * 3_600
+"""Stripe's docs: events can be listed for 30 days."""
 
 
 class ListEvents(Page):
     type: str | None = None
-    types: list[str] | None = None
+    types: list[str] | None = Field(default=None, max_length=20)
     created: Range | int | None = None
     delivery_success: bool | None = None
 
@@ -26,14 +31,20 @@ class CreateWebhookEndpoint(Params):
 
 
 def list_events(books: Books, params: ListEvents) -> Object:
-    """Stripe's docs: `type` may end in `*`; `delivery_success=false` finds what no endpoint has confirmed."""
-    patterns = params.types or [params.type or "*"]
+    """Stripe's docs: 30 days; `type` may end in `*`, `types` are names; `delivery_success=false` finds what no endpoint
+    has confirmed.
+    """
+    if params.type and params.types:
+        raise StripeFailure("You may only specify one of these parameters: type, types.", param="type")
+    cursor = {params.starting_after, params.ending_before}
     found = [
         event
         for event in books.all("event")
-        if created_in(event, params.created)
-        and any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
-        and params.delivery_success in (None, event["id"] not in books.undelivered)
+        if event["created"] > books.now() - LISTED_S
+        and created_in(event, params.created)
+        and (event["type"] in params.types if params.types else fnmatch.fnmatchcase(event["type"], params.type or "*"))
+        # The event that a page ended with may have been delivered since.
+        and (event["id"] in cursor or params.delivery_success in (None, event["id"] not in books.undelivered))
     ]
     return paged(found, params, "/v1/events")
 

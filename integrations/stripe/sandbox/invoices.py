@@ -146,6 +146,19 @@ def mark_uncollectible(books: Books, params: Params, invoice_id: str) -> Object:
     return books.shown(invoice)
 
 
+def delete_invoice(books: Books, params: Params, invoice_id: str) -> Object:
+    """Stripe's docs: only a draft of a one-off invoice can be deleted."""
+    invoice = books.get("invoice", invoice_id)
+    collection.require_status(invoice, "draft")
+    if invoice["parent"] is not None:
+        raise StripeFailure("You can only delete draft invoices that were made by themselves")
+    books.emit("invoice.deleted", invoice)
+    for item in books.all("invoiceitem", invoice=invoice_id):
+        del books.tables["invoiceitem"][item["id"]]
+    del books.tables["invoice"][invoice_id]
+    return {"id": invoice_id, "object": "invoice", "deleted": True}
+
+
 def list_lines(books: Books, params: Page, invoice_id: str) -> Object:
     invoice = books.get("invoice", invoice_id)
     return paged(books.lines_of(invoice), params, f"/v1/invoices/{invoice_id}/lines", newest_first=False)
@@ -156,6 +169,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/invoices", ListInvoices, list_invoices),
     Endpoint("GET", "/v1/invoices/{id}", Params, retrieve_invoice),
     Endpoint("POST", "/v1/invoices/{id}", UpdateInvoice, update_invoice),
+    Endpoint("DELETE", "/v1/invoices/{id}", Params, delete_invoice),
     Endpoint("POST", "/v1/invoices/{id}/finalize", FinalizeInvoice, finalize_invoice),
     Endpoint("POST", "/v1/invoices/{id}/pay", PayInvoice, pay_invoice),
     Endpoint("POST", "/v1/invoices/{id}/void", Params, void_invoice),
