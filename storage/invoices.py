@@ -54,7 +54,11 @@ class Invoice(Model):
     upstream_units = BigIntField()
     state = CharEnumField(InvoiceState)
     stripe_invoice_id = TextField(null=True)
+    number = TextField(null=True)
     hosted_url = TextField(null=True)
+    pdf_url = TextField(null=True)
+    links_at = InstantField(null=True)
+    """When Stripe was last asked for these three: its links do not last for ever."""
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)
     paid_at = InstantField(null=True)

@@ -1,6 +1,6 @@
 """What the services expect of Stripe; failures as `integrations.protocols` says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -28,11 +28,15 @@ class StripeLine:
     invoice_item_id: str | None
     description: str | None
     amount: Money
+    period: tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
-    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible."""
+    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible.
+
+    `total` is `subtotal` less the `discounts` of the whole invoice, plus the taxes on top (`exclusive_tax`).
+    """
 
     id: str
     customer_id: str
@@ -42,14 +46,41 @@ class StripeInvoice:
     is_advancing: bool
     period: tuple[datetime, datetime]
     subtotal: Money
+    discounts: Money
+    exclusive_tax: Money
     total: Money
     amount_due: Money
     amount_paid: Money
     attempt_count: int
     next_payment_attempt_at: datetime | None
+    number: str | None
     hosted_url: str | None
+    pdf_url: str | None
+    finalization_error: str | None
     metadata: Mapping[str, str]
     lines: tuple[StripeLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoiceHead:
+    """A Stripe invoice as a list shows it, without its lines."""
+
+    id: str
+    subscription_id: str | None
+    status: str
+    created_at: datetime
+    subtotal: Money
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCreditNote:
+    """What was taken off a finalized invoice; a void one counts for nothing."""
+
+    id: str
+    amount: Money
+    is_void: bool
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +147,34 @@ class Stripe(Protocol):
         self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
     ) -> str:
         """An invoice of its own, a draft that waits for lines, without the customer's pending items; answers its id."""
+
+    async def customer_exists(self, customer_id: str) -> bool:
+        """Whether Stripe has the customer; a deleted one is none."""
+
+    async def set_address(self, customer_id: str, address: Mapping[str, str], *, key: str) -> None:
+        """Where a customer is taxed: line1, city, state, postal_code, country. Safe to repeat."""
+
+    async def open_portal(self, customer_id: str, return_url: str, *, key: str) -> str:
+        """The address of Stripe's page where a customer sees its invoices and cards, for one visit."""
+
+    async def invoices_since(self, customer_id: str, since: datetime) -> Sequence[StripeInvoiceHead]:
+        """All invoices of a customer that were made since then, whoever made them."""
+
+    async def item_metadata(self, invoice_id: str) -> Mapping[str, Mapping[str, str]]:
+        """The metadata of each invoice item on an invoice, by its id (ii_…)."""
+
+    async def remove_item(self, item_id: str) -> None:
+        """Take an invoice item off a draft; one that is gone already is no failure."""
+
+    async def credit_notes(self, invoice_id: str) -> Sequence[StripeCreditNote]:
+        """What was taken off a finalized invoice."""
+
+    async def ensure_credit_note(
+        self, *, key: str, is_retry: bool, invoice: StripeInvoice, amount: Money, memo: str, metadata: Mapping[str, str]
+    ) -> str:
+        """Take an amount off a finalized invoice. On an open one less is due; of a paid one the amount becomes
+        credit of the customer's for its next invoice: no money is sent back.
+        """
 
     async def invoice(self, invoice_id: str) -> StripeInvoice:
         """One invoice with all of its lines."""

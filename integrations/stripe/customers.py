@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from inkmeter.errors import PaymentRefused
+from integrations.stripe.errors import MISSING
 from integrations.stripe.requests import KEY, Requests
 
 
@@ -20,3 +22,27 @@ class Customers(Requests):
             ),
         )
         return str(customer["id"])
+
+    async def customer_exists(self, customer_id: str) -> bool:
+        try:
+            customer = await self._one(self._v1.customers.retrieve_async(customer_id))
+        except PaymentRefused as refusal:
+            if refusal.upstream_code != MISSING:
+                raise
+            return False
+        return not customer.get("deleted")
+
+    async def set_address(self, customer_id: str, address: Mapping[str, str], *, key: str) -> None:
+        await self._one(
+            self._v1.customers.update_async(
+                customer_id, params={"address": {**address}}, options={"idempotency_key": key}
+            )
+        )
+
+    async def open_portal(self, customer_id: str, return_url: str, *, key: str) -> str:
+        session = await self._one(
+            self._v1.billing_portal.sessions.create_async(
+                params={"customer": customer_id, "return_url": return_url}, options={"idempotency_key": key}
+            )
+        )
+        return str(session["url"])

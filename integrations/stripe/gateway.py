@@ -6,13 +6,14 @@ The package's objects end in `requests`: everything that leaves is a value of `i
 import stripe
 
 from integrations.stripe.catalog import Catalog
+from integrations.stripe.corrections import Corrections
 from integrations.stripe.customers import Customers
 from integrations.stripe.invoices import Invoices
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
+class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Corrections):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `api_base` points it at a sandbox. Connection errors, 409 and 5xx are repeated `max_network_retries` times
