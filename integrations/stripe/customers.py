@@ -1,6 +1,7 @@
 """Customers at Stripe."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 from inkmeter.errors import PaymentRefused
 from integrations.stripe.errors import MISSING
@@ -35,7 +36,7 @@ class Customers(Requests):
     async def set_address(self, customer_id: str, address: Mapping[str, str], *, key: str) -> None:
         await self._one(
             self._v1.customers.update_async(
-                customer_id, params={"address": {**address}}, options={"idempotency_key": key}
+                customer_id, params={"address": cast("Any", {**address})}, options={"idempotency_key": key}
             )
         )
 
