@@ -5,11 +5,13 @@ of its own: an opening, the last one after a cancellation, a cycle that Stripe n
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from inkmeter.errors import InkmeterError
 from inkmeter.money import Money
+from inkmeter.periods import BillingPeriod
 from integrations.protocols import StripeInvoice
 from services import jobs, periods
 from services.platform import Platform
@@ -27,6 +29,8 @@ FOLLOW_EVERY: Final = timedelta(days=1)
 CYCLE_TOLERANCE: Final = timedelta(days=4)
 """How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
+INVOICE_TOTAL: Final = "INVOICE_TOTAL"
+"""The kind of discrepancy that holds a push up."""
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -113,34 +117,60 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
 
 async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
     items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    served = [item.service_period_id for item in items]
+    for new in await items_of(invoice, items):
+        if new.lines[0].stripe_item_id is None:
+            await add_item(platform, invoice, theirs, new, key=f"line:{new.lines[0].id}", is_retry=job.attempts > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemToBe:
+    """What one invoice item at Stripe stands for: a line of ours, or the last ones together."""
+
+    lines: Sequence[LineItem]
+    amount: Money
+    description: str
+    period: BillingPeriod
+
+
+async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
+    """The items that Stripe must have for an invoice with these lines."""
+    served = [line.service_period_id for line in lines]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
-    for group in _grouped([item for item in items if item.amount_minor]):
+    made = []
+    for group in _grouped([line for line in lines if line.amount_minor]):
         first = group[0]
-        amount = Money(sum(item.amount_minor for item in group), invoice.currency)
-        if first.stripe_item_id is not None or not amount.minor:
-            continue
         described = f"{first.label} ({first.quantity:f} × {first.unit_price:f})"
-        stripe_item_id = await platform.stripe.add_line(
-            key=f"line:{first.id}",
-            is_retry=job.attempts > 1,
-            invoice=theirs,
-            amount=amount,
-            description=described if len(group) == 1 else f"{len(group)} more lines",
-            period=spans[first.service_period_id],
-            metadata={"invoice_id": str(invoice.id), "line_item_id": str(first.id)},
-        )
-        await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[item.id for item in group]).update(
-            stripe_item_id=stripe_item_id
-        )
+        amount = Money(sum(line.amount_minor for line in group), invoice.currency)
+        text = described if len(group) == 1 else f"{len(group)} more lines"
+        if amount.minor:
+            made.append(ItemToBe(group, amount, text, spans[first.service_period_id]))
+    return made
 
 
-def _grouped(items: Sequence[LineItem]) -> list[Sequence[LineItem]]:
+async def add_item(
+    platform: Platform, invoice: Invoice, theirs: StripeInvoice, new: ItemToBe, *, key: str, is_retry: bool
+) -> None:
+    """Put an item onto Stripe's draft, and store its id at once."""
+    stripe_item_id = await platform.stripe.add_line(
+        key=key,
+        is_retry=is_retry,
+        invoice=theirs,
+        amount=new.amount,
+        description=new.description,
+        period=new.period,
+        metadata={"invoice_id": str(invoice.id), "line_item_id": str(new.lines[0].id)},
+    )
+    await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[line.id for line in new.lines]).update(
+        stripe_item_id=stripe_item_id
+    )
+
+
+def _grouped(lines: Sequence[LineItem]) -> list[Sequence[LineItem]]:
     """Each line by itself, but all from the last that Stripe would take in one."""
-    singles: list[Sequence[LineItem]] = [[item] for item in items]
-    if len(items) <= MOST_ITEMS:
+    singles: list[Sequence[LineItem]] = [[line] for line in lines]
+    if len(lines) <= MOST_ITEMS:
         return singles
-    return [*singles[: MOST_ITEMS - 1], items[MOST_ITEMS - 1 :]]
+    return [*singles[: MOST_ITEMS - 1], lines[MOST_ITEMS - 1 :]]
 
 
 async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
@@ -150,7 +180,7 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
     await insert_new(
         Discrepancy(
             tenant_id=invoice.tenant_id,
-            kind="INVOICE_TOTAL",
+            kind=INVOICE_TOTAL,
             subject=str(invoice.id),
             ours_minor=invoice.total_minor,
             theirs_minor=theirs.subtotal.minor,

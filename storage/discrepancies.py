@@ -101,3 +101,21 @@ async def list_discrepancies(
         if value is not None:
             query = query.filter(**{name: value})
     return await query.order_by("id").limit(limit)
+
+
+async def begin_repair(row: Discrepancy, repair: str) -> bool:
+    """Note the repair that is about to be tried, unless it is settled, or was repaired, meanwhile."""
+    begun = await rows(
+        "UPDATE discrepancy SET repair = ? "
+        "WHERE tenant_id = ? AND id = ? AND times = ? AND state = 'OPEN' AND repaired_at IS NULL RETURNING 1 AS ok",
+        repair,
+        row.tenant_id,
+        str(row.id),
+        row.times,
+    )
+    return bool(begun)
+
+
+async def finish_repair(row: Discrepancy, now: datetime) -> None:
+    """Note that it was done."""
+    await Discrepancy.filter(tenant_id=row.tenant_id, id=row.id, times=row.times).update(repaired_at=now)

@@ -79,6 +79,18 @@ async def wake_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> Non
     )
 
 
+async def revive_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> None:
+    """Have a job tried again that was given up: what stood in its way is mended."""
+    await rows(
+        "UPDATE job SET state = 'WAITING', attempts = 0, run_at = ? "
+        "WHERE tenant_id = ? AND topic = ? AND dedup = ? AND state = 'FAILED'",
+        to_micros(now),
+        tenant_id,
+        topic,
+        dedup,
+    )
+
+
 async def claim_due_jobs(now: datetime, limit: int) -> list[Job]:
     """Take up to `limit` due jobs; nobody else gets them until the lease ends."""
     return await _claim("run_at <= ?", (to_micros(now),), now, limit)

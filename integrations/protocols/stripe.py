@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
+
+UNKNOWN_ID: Final = "resource_missing"
+"""The `upstream_code` of a `PaymentRefused` about an id that Stripe does not have."""
+NO_TAX_LOCATION: Final = "customer_tax_location_invalid"
+"""The `upstream_code` of a `PaymentRefused` because the customer's address is not enough to tax it."""
 
 
 @dataclass(frozen=True, slots=True)

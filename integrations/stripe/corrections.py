@@ -7,8 +7,7 @@ import stripe
 
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
-from integrations.protocols import StripeCreditNote, StripeInvoice, StripeInvoiceHead
-from integrations.stripe.errors import MISSING
+from integrations.protocols import UNKNOWN_ID, StripeCreditNote, StripeInvoice, StripeInvoiceHead
 from integrations.stripe.objects import credit_note_of, invoice_head_of
 from integrations.stripe.requests import KEY, Requests
 
@@ -32,7 +31,7 @@ class Corrections(Requests):
         try:
             await self._one(self._v1.invoice_items.delete_async(item_id))
         except PaymentRefused as refusal:
-            if refusal.upstream_code != MISSING:
+            if refusal.upstream_code != UNKNOWN_ID:
                 raise
 
     async def credit_notes(self, invoice_id: str) -> Sequence[StripeCreditNote]:

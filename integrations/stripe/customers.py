@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from inkmeter.errors import PaymentRefused
-from integrations.stripe.errors import MISSING
+from integrations.protocols import UNKNOWN_ID
 from integrations.stripe.requests import KEY, Requests
 
 
@@ -28,7 +28,7 @@ class Customers(Requests):
         try:
             customer = await self._one(self._v1.customers.retrieve_async(customer_id))
         except PaymentRefused as refusal:
-            if refusal.upstream_code != MISSING:
+            if refusal.upstream_code != UNKNOWN_ID:
                 raise
             return False
         return not customer.get("deleted")

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import stripe
 
 from inkmeter.errors import InkmeterError, PaymentRefused, UpstreamRateLimited, UpstreamTimeout
-
-MISSING: Final = "resource_missing"
-"""What Stripe calls an id that it does not know."""
 
 
 class RememberedFailure(UpstreamTimeout):
