@@ -83,6 +83,7 @@ async def open_platform(
                 invite_cost=parse_money(settings.invite_cost),
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
+                automatic_tax=settings.automatic_tax,
             ),
             metering=metering,
             callbacks=_callbacks(settings),

@@ -62,17 +62,29 @@ async def _note(platform: Platform, tenant: Tenant, known: Known, difference: Di
     """The row of a difference as it stands now; None if somebody else has changed it meanwhile."""
     found = _row_of(platform, tenant, difference)
     row = known.get((found.kind, found.subject))
-    if row is None:
-        is_opened = await insert_new(found, ["tenant_id", "kind", "subject"])
-    elif _stands(row, found):
+    if row is not None and _stands(row, found):
         return row
+    return await _open(platform, row, found)
+
+
+async def open_discrepancy(platform: Platform, found: Discrepancy) -> None:
+    """Open what a use case has come across, once while it is open; outside of a transaction, for plugins are told."""
+    row = await Discrepancy.get_or_none(tenant_id=found.tenant_id, kind=found.kind, subject=found.subject)
+    if row is None or not _stands(row, found):
+        await _open(platform, row, found)
+
+
+async def _open(platform: Platform, known: Discrepancy | None, found: Discrepancy) -> Discrepancy | None:
+    if known is None:
+        is_opened = await insert_new(found, ["tenant_id", "kind", "subject"])
     else:
-        is_opened = await stored.open_again(row, found)
+        is_opened = await stored.open_again(known, found)
     if not is_opened:
         return None
-    row = await Discrepancy.get(tenant_id=tenant.id, kind=found.kind, subject=found.subject)
+    row = await Discrepancy.get(tenant_id=found.tenant_id, kind=found.kind, subject=found.subject)
+    tenant = await Tenant.get(id=found.tenant_id)
     await platform.plugins.publish(
-        DiscrepancyFound(str(tenant.public_id), found.created_at, str(row.id), row.kind, difference.explanation)
+        DiscrepancyFound(str(tenant.public_id), found.created_at, str(row.id), row.kind, row.explanation or row.kind)
     )
     return row
 

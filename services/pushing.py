@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from inkmeter.errors import InkmeterError
+from inkmeter.errors import InkmeterError, PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import StripeInvoice
-from services import jobs, periods
+from integrations.protocols import NO_TAX_LOCATION, StripeInvoice
+from services import discrepancies, jobs, links, periods, taxes
 from services.platform import Platform
-from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.jobs import Job
@@ -31,6 +30,7 @@ CYCLE_TOLERANCE: Final = timedelta(days=4)
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
 INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 """The kind of discrepancy that holds a push up."""
+HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.TAX_LOCATION)
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -47,20 +47,29 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     theirs = await _find_theirs(platform, job, invoice)
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
     if theirs.status == "draft":
-        await platform.stripe.hold_invoice(theirs.id)
+        await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
         await _add_lines(platform, job, invoice, theirs)
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
-    final = await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
+    final = await _finalize(platform, invoice, theirs)
     async with jobs.completing(job):
         # Stripe's "paid" may have come before this line; it stands.
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
             state=InvoiceState.PUSHED
         )
-        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(
-            pushed_at=platform.clock.now(), hosted_url=final.hosted_url
-        )
+        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
+        await links.keep_links(platform, invoice, final)
+        await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
         await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
+
+
+async def _finalize(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
+    try:
+        return await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
+    except PaymentRefused as refusal:
+        if refusal.upstream_code == NO_TAX_LOCATION:
+            await taxes.report_no_location(platform, invoice, theirs)
+        raise
 
 
 async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> StripeInvoice:
@@ -82,6 +91,7 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
         customer_id=tenant.stripe_customer_id,
         currency=invoice.currency,
         metadata={"tenant_id": str(tenant.public_id), "invoice_id": str(invoice.id)},
+        is_taxed=platform.terms.automatic_tax,
     )
     return await platform.stripe.invoice(invoice_id)
 
@@ -175,9 +185,11 @@ def _grouped(lines: Sequence[LineItem]) -> list[Sequence[LineItem]]:
 
 async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
     # `subtotal`: a tax that Stripe adds is not a difference between the books.
-    if theirs.subtotal == Money(invoice.total_minor, invoice.currency):
+    ours = Money(invoice.total_minor, invoice.currency)
+    if theirs.subtotal == ours:
         return
-    await insert_new(
+    await discrepancies.open_discrepancy(
+        platform,
         Discrepancy(
             tenant_id=invoice.tenant_id,
             kind=INVOICE_TOTAL,
@@ -189,10 +201,9 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
                 "stripe_invoice_id": theirs.id,
                 "stripe_lines": [[line.id, line.description, line.amount.minor] for line in theirs.lines],
             },
+            explanation=f"Our invoice comes to {ours}, Stripe's draft to {theirs.subtotal}; it is held.",
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
-        )
+        ),
     )
-    raise BooksDiffer(
-        f"invoice {invoice.id}: ours is {Money(invoice.total_minor, invoice.currency)}, Stripe's {theirs.subtotal}"
-    )
+    raise BooksDiffer(f"invoice {invoice.id}: ours is {ours}, Stripe's {theirs.subtotal}")

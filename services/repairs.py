@@ -94,13 +94,14 @@ class Mender:
         return True
 
     async def _mend_draft(self, row: Discrepancy, repair: RepairKind, *, is_retry: bool) -> None:
+        tenant_id, dedup = self.invoice.tenant_id, str(self.invoice.id)
+        # First, so that the push goes on whoever dies here; it finalizes nothing while totals differ.
+        await revive_job(tenant_id, pushing.PUSH, dedup, self.platform.clock.now())
         if repair is not RepairKind.ADD_ITEM:
             await self.platform.stripe.remove_item(str(row.evidence["stripe_item_id"]))
         if repair is not RepairKind.REMOVE_ITEM:
             item = self.items[str(row.evidence["line_item_id"])]
             await pushing.add_item(self.platform, self.invoice, self.theirs, item, key=row.key, is_retry=is_retry)
-        tenant_id, dedup, now = self.invoice.tenant_id, str(self.invoice.id), self.platform.clock.now()
-        await revive_job(tenant_id, pushing.PUSH, dedup, now)
         await jobs.wake(self.platform, tenant_id, pushing.PUSH, dedup)
 
     async def _take_state(self) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from inkmeter.events import Event
-from services import invoices
+from services import invoices, links
 from services.platform import Platform
+from storage.invoices import Invoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,23 @@ async def take_payment(platform: Platform, invoice_id: str) -> Effect:
     return effect
 
 
+async def take_links(platform: Platform, invoice_id: str) -> Effect:
+    """An invoice was finalized: it has a number, a page and a PDF."""
+    theirs = await platform.stripe.invoice(invoice_id)
+
+    async def effect() -> Applied:
+        ours = await Invoice.get_or_none(stripe_invoice_id=theirs.id)
+        if ours is None:
+            return Applied(why_ignored="not an invoice of ours")
+        await links.keep_links(platform, ours, theirs)
+        return Applied()
+
+    return effect
+
+
 HANDLERS: Final[Mapping[str, Handler]] = {
     "invoice.created": hold_draft,
+    "invoice.finalized": take_links,
     "invoice.paid": take_payment,
     "invoice.payment_failed": take_payment,
 }

@@ -15,6 +15,7 @@ from services import (
     mirroring,
     periods,
     pushing,
+    reconciling,
     refunds,
     settling,
     signing,
@@ -38,6 +39,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     refunds.REFUND: refunds.finish_refund,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
+    reconciling.RECONCILE: reconciling.reconcile_daily,
 }
 
 
@@ -63,6 +65,7 @@ async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
         try:
             if not is_scheduled:
                 await counters.schedule_check(platform)
+                await reconciling.schedule_reconciling(platform)
                 is_scheduled = True
             await run_due_work(platform)
         except Exception:

@@ -134,8 +134,11 @@ class Stripe(Protocol):
         price_id: str,
         cycle_anchor_at: datetime,
         metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> StripeSubscription:
-        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future)."""
+        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future). With
+        `is_taxed` Stripe adds taxes to its invoices.
+        """
 
     async def subscription(self, subscription_id: str) -> StripeSubscription:
         """One subscription."""
@@ -149,7 +152,14 @@ class Stripe(Protocol):
         """Have an open invoice collected again that Stripe has stopped collecting; any other is left alone."""
 
     async def ensure_invoice(
-        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        customer_id: str,
+        currency: str,
+        metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> str:
         """An invoice of its own, a draft that waits for lines, without the customer's pending items; answers its id."""
 
@@ -187,8 +197,8 @@ class Stripe(Protocol):
     async def find_draft_invoice(self, subscription_id: str, period_end: datetime) -> StripeInvoice | None:
         """The cycle invoice, still a draft, of the period that ended then; None while Stripe has not made it."""
 
-    async def hold_invoice(self, invoice_id: str) -> None:
-        """Keep a draft from being finalized by Stripe's own timer. Safe to repeat."""
+    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> None:
+        """Keep a draft from being finalized by Stripe's own timer. Safe to repeat. With `is_taxed` taxes are added."""
 
     async def add_line(
         self,
