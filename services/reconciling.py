@@ -84,6 +84,18 @@ async def reconcile_tenants(platform: Platform, tenants: Sequence[Tenant], since
     return report
 
 
+async def reconcile_all(platform: Platform, since: datetime, mode: Mode) -> Report:
+    """Compare every tenant."""
+    report, after = Report(), 0
+    while tenants := await Tenant.filter(id__gt=after).order_by("id").limit(TENANTS_AT_ONCE):
+        part = await reconcile_tenants(platform, tenants, since, mode)
+        report.tenants, report.checks = report.tenants + part.tenants, report.checks + part.checks
+        report.found += part.found
+        report.failed |= part.failed
+        after = tenants[-1].id
+    return report
+
+
 async def reconcile_tenant(platform: Platform, tenant: Tenant, since: datetime, mode: Mode, report: Report) -> None:
     """Compare everything of one tenant that was made since then. Raises what Stripe raises."""
     report.tenants += 1
