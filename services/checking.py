@@ -12,8 +12,9 @@ from uuid import UUID
 
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
+from inkmeter.periods import BillingPeriod
 from integrations.protocols import UNKNOWN_ID, StripeInvoice, StripeInvoiceHead
-from services import comparing, pushing, repairs
+from services import comparing, periods, pushing, repairs
 from services.comparing import Difference, DifferenceKind, OurInvoice, OurLine
 from services.discrepancies import Discrepancy, DiscrepancyState, Known
 from services.platform import Platform
@@ -109,7 +110,7 @@ async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Fi
         return Finding([missing], {})
     lines = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
     items = await pushing.items_of(invoice, lines)
-    ours = OurInvoice(str(invoice.id), invoice.state.value, invoice.currency, [_our_line(item) for item in items])
+    ours = OurInvoice(str(invoice.id), invoice.state.value, invoice.currency, await _our_lines(items))
     ids = {line.item_id for line in ours.lines}
     has_unknown = any(line.invoice_item_id not in {None, *ids} for line in theirs.lines)
     metadata = await platform.stripe.item_metadata(theirs.id) if has_unknown else {}
@@ -132,10 +133,27 @@ async def _their_invoice(platform: Platform, invoice: Invoice) -> StripeInvoice 
         return None
 
 
-def _our_line(item: ItemToBe) -> OurLine:
-    first = item.lines[0]
-    period = (item.period.start, item.period.end)
-    return OurLine(str(first.id), first.stripe_item_id, item.description, item.amount, period)
+async def _our_lines(items: Sequence[ItemToBe]) -> list[OurLine]:
+    cycles: dict[UUID, BillingPeriod] = {}
+    lines = []
+    for item in items:
+        first = item.lines[0]
+        if first.service_period_id not in cycles:
+            served = await Period.get(tenant_id=first.tenant_id, id=first.service_period_id)
+            subscription = await Subscription.get(tenant_id=first.tenant_id, id=served.subscription_id)
+            cycles[served.id] = periods.cycle_of(subscription, served)
+        cycle, span = cycles[first.service_period_id], item.period
+        lines.append(
+            OurLine(
+                id=str(first.id),
+                item_id=first.stripe_item_id,
+                label=item.description,
+                amount=item.amount,
+                period=(span.start, span.end),
+                cycle=(cycle.start, cycle.end),
+            )
+        )
+    return lines
 
 
 async def _compare_customer(platform: Platform, tenant: Tenant, since: datetime) -> list[Difference]:

@@ -49,13 +49,17 @@ STATES: Final[Mapping[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class OurLine:
-    """What one invoice item must be; `item_id` is the item that was made of it, None before it was."""
+    """What one invoice item must be; `item_id` is the item that was made of it, None before it was.
+
+    `cycle` is the whole cycle of its period: one that was cut since may have been sent whole.
+    """
 
     id: str
     item_id: str | None
     label: str
     amount: Money
     period: tuple[datetime, datetime]
+    cycle: tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ class _Join:
         elif theirs.amount != ours.amount:
             text = f"Our line {ours.label!r} is {ours.amount}, Stripe's is {theirs.amount}."
             self._add(DifferenceKind.AMOUNT, ours.id, ours.amount, theirs.amount, text, ours, theirs)
-        if theirs.period != _seconds(ours.period):
+        if theirs.period not in (_seconds(ours.period), _seconds(ours.cycle)):
             text = f"Our line {ours.label!r} is for {_shown(ours.period)}, Stripe's for {_shown(theirs.period)}."
             self._add(DifferenceKind.PERIOD, ours.id, ours.amount, theirs.amount, text, ours, theirs)
         for line in more:

@@ -13,6 +13,8 @@ from services.comparing import Difference, DifferenceKind, OurInvoice, OurLine, 
 
 START = datetime(2026, 3, 10, tzinfo=UTC)
 END = datetime(2026, 4, 10, tzinfo=UTC)
+CYCLE_END = datetime(2026, 4, 20, tzinfo=UTC)
+"""The period was cut."""
 AMOUNTS = st.integers(-100_000, 1_000_000).filter(bool)
 
 
@@ -37,7 +39,14 @@ class Books:
 def equal_books(draw: st.DrawFn) -> Books:
     amounts = draw(st.lists(AMOUNTS, min_size=1, max_size=6))
     ours = [
-        OurLine(f"line-{n}", f"ii_{n}", f"Line {n}", Money(minor, "USD"), (START + timedelta(microseconds=7), END))
+        OurLine(
+            f"line-{n}",
+            f"ii_{n}",
+            f"Line {n}",
+            Money(minor, "USD"),
+            (START + timedelta(microseconds=7), END),
+            (START, CYCLE_END),
+        )
         for n, minor in enumerate(amounts)
     ]
     theirs = [
@@ -208,3 +217,12 @@ def test_what_was_credited_or_charged_apart_is_made_up_for(books: Books, minor: 
     assert corrected([found], {key: minor}) == []
     [left] = corrected([found], {key: minor - 1})
     assert left.too_much == 1
+
+
+@given(equal_books(), st.data())
+def test_a_line_that_was_sent_before_its_period_was_cut(books: Books, data: st.DataObject) -> None:
+    at, line = line_of(books, data.draw(st.integers(0, len(books.ours.lines) - 1)))
+    lines = list(books.theirs.lines)
+    lines[at] = replace(line, period=(START, CYCLE_END))
+    books.put(lines)
+    assert books.compare() == []
