@@ -150,7 +150,7 @@ async def _our_lines(items: Sequence[ItemToBe]) -> list[OurLine]:
                 label=item.description,
                 amount=item.amount,
                 period=(span.start, span.end),
-                cycle=(cycle.start, cycle.end),
+                cycle=(span.start, cycle.end),
             )
         )
     return lines

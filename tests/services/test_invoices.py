@@ -335,7 +335,8 @@ async def test_what_is_not_ours_at_stripe_is_left_alone(world: World) -> None:
     notes = {e.type: (e.state.value, e.note) for e in await WebhookEvent.all() if e.type.startswith("invoice.")}
     assert notes["invoice.created"] == ("IGNORED", "not a billing cycle of ours")
     assert notes["invoice.paid"] == ("IGNORED", "not an invoice of ours")
-    assert notes["invoice.finalized"] == ("IGNORED", "Inkmeter has nothing to do on invoice.finalized")
+    assert notes["invoice.finalized"] == ("IGNORED", "not an invoice of ours")
+    assert notes["invoice.updated"] == ("IGNORED", "Inkmeter has nothing to do on invoice.updated")
     assert await customer.invoices() == []
 
 
