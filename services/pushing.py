@@ -51,7 +51,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         await _add_lines(platform, job, invoice, theirs)
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
-    final = await _finalize(platform, invoice, theirs)
+    final = await _finalize(platform, job, invoice, theirs)
     async with jobs.completing(job):
         # Stripe's "paid" may have come before this line; it stands.
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
@@ -63,9 +63,12 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
 
 
-async def _finalize(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
+async def _finalize(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
+    # A key for each try: Stripe repeats a refusal for a day, also after its reason is mended. An invoice is finalized
+    # once at most, whatever the key.
+    key = f"invoice:{invoice.id}:finalize:{job.lease_token}"
     try:
-        return await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
+        return await platform.stripe.finalize_invoice(theirs.id, key=key)
     except PaymentRefused as refusal:
         if refusal.upstream_code == NO_TAX_LOCATION:
             await taxes.report_no_location(platform, invoice, theirs)
