@@ -30,7 +30,7 @@ async def mend(platform: Platform, reference: str) -> None:
     await reconciling.reconcile_tenant(platform, tenant, since, Mode(repair=True), Report())
 
 
-async def spoil(city: City, tenant: Tenant) -> None:
+async def _spoil(city: City, tenant: Tenant) -> None:
     """Stripe's first line is five dollars too high, the second three too low."""
     invoice = await Invoice.get(tenant_id=tenant.id)
     for position, amount in enumerate((5400, 1700)):
@@ -38,18 +38,23 @@ async def spoil(city: City, tenant: Tenant) -> None:
         (await city.stripe.post(f"/_sandbox/invoices/{invoice.stripe_invoice_id}/line", json=order)).raise_for_status()
 
 
-async def test_repairing(city: City) -> None:
-    most = 20
+async def open_and_spoil(city: City, references: list[str]) -> None:
+    """Tenants whose opening invoice is paid, and then spoilt at Stripe."""
     terms = await plans.create_plan(city.platform, CreatePlan("ahead", "Ahead", "USD", PRICES))
     await Plan.filter(id=terms.plan.id).update(fees=FeesDue.ADVANCE)
-    for number in range(1, most + 1):
-        who = ProvisionTenant(f"mend-{number}", "Inc", f"billing@mend-{number}.test", "USD")
+    for reference in references:
+        who = ProvisionTenant(reference, f"{reference} Inc", f"billing@{reference}.test", "USD")
         tenant = await provision_tenant(city.platform, who)
         await subscriptions.subscribe_tenant(city.platform, SubscribeTenant(tenant, terms.plan.id))
         opening = await Invoice.get(tenant_id=tenant.id)
         await jobs.run_now(city.platform, tenant.id, pushing.PUSH, str(opening.id), pushing.push_invoice)
-        await spoil(city, tenant)
+        await _spoil(city, tenant)
     await Invoice.all().update(state="PAID", paid_at=START)
+
+
+async def test_repairing(city: City) -> None:
+    most = 20
+    await open_and_spoil(city, [f"mend-{number}" for number in range(1, most + 1)])
     fates = await city.kill_everywhere(mend, prepared=True)
     assert len(fates) <= most
     assert {"INSERT INTO discrepancy", "UPDATE discrepancy", "POST /v1/credit_notes", "COMMIT"} <= set(fates.values())
