@@ -95,7 +95,7 @@ def test_commands_can_be_typed(where: str, line: str) -> None:
         assert os.access(ROOT / first, os.X_OK), where
         return
     assert first in ("inkmeter", ".venv/bin/inkmeter"), where
-    count = 2 if words[0] == "keys" else 1
+    count = 2 if words[0] in ("keys", "reconcile") else 1
     name = " ".join(["inkmeter", *words[:count]])
     commands()[name].make_context(name, words[count:]).close()
 
