@@ -56,6 +56,7 @@ from inkmeter.errors import (
 )
 from inkmeter.events import (
     CreditsToppedUp,
+    DiscrepancyFound,
     DocumentCompleted,
     Event,
     InvoiceFinalized,
@@ -124,6 +125,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "CreditsToppedUp",
+    "DiscrepancyFound",
     "DocumentCompleted",
     "DraftLine",
     "Event",

@@ -133,6 +133,15 @@ class PaymentActionRequired(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DiscrepancyFound(Event):
+    """Our books and Stripe's differ, or ours with themselves: `kind` and, in words, how."""
+
+    discrepancy_id: str
+    kind: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentFailed(Event):
     """A payment failed; the tenant is in grace until `grace_until`."""
 

@@ -20,7 +20,7 @@ from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
 from schema.scalars import BigInt
 from schema.subscriptions import ChangeAt, Proration
-from services import changes, closing, invoices, previews, upcoming
+from services import changes, closing, invoices, links, previews, upcoming
 from services.changes import ChangePlan, ChangeSeats
 from services.invoices import Invoice, InvoiceDetails, LineItem
 from services.subscriptions import Period
@@ -41,6 +41,7 @@ def invoice_type(details: InvoiceDetails, *, for_operator: bool) -> types.Invoic
         upstream=_upstream_type(invoice) if for_operator else None,
         number=invoice.number,
         hosted_url=invoice.hosted_url,
+        pdf_url=invoice.pdf_url,
         finalized_at=invoice.finalized_at,
         paid_at=invoice.paid_at,
     )
@@ -151,6 +152,7 @@ async def invoice(info: Info, id: Id) -> types.Invoice | None:
         found = await invoices.find_invoice(viewer.tenant_id, uuid_of(id, "Invoice"))
     except NotFound:
         return None
+    found = await links.refresh_links(info.context.platform, found)
     [details] = await invoices.load_details(found.tenant_id, [found])
     return invoice_type(details, for_operator=viewer.is_operator)
 

@@ -8,6 +8,7 @@ from resolvers.alerts import alert_type
 from resolvers.context import Info
 from resolvers.credits import grant_types
 from resolvers.discounts import discount_type
+from resolvers.discrepancies import discrepancy_type
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
@@ -17,7 +18,18 @@ from resolvers.subscriptions import subscription_type
 from resolvers.tenants import tenant_type
 from schema.connections import uuid_of
 from schema.nodes import Id, Node
-from services import alerts, credits, discounts, documents, invoices, meters, plans, subscriptions, tenants
+from services import (
+    alerts,
+    credits,
+    discounts,
+    discrepancies,
+    documents,
+    invoices,
+    meters,
+    plans,
+    subscriptions,
+    tenants,
+)
 
 
 @query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
@@ -75,10 +87,18 @@ async def _find_alert(info: Info, key: UUID) -> Node:
     return alert_type(alert, await meters.find_meters(info.context.platform, *codes))
 
 
+async def _find_discrepancy(info: Info, key: UUID) -> Node:
+    if not require_viewer(info).is_operator:
+        raise NotFound("There is no such Discrepancy")
+    row = await discrepancies.find_discrepancy(key)
+    return discrepancy_type(row, await tenants.get_tenant(row.tenant_id))
+
+
 _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Alert": _find_alert,
     "CreditGrant": _find_grant,
     "Discount": _find_discount,
+    "Discrepancy": _find_discrepancy,
     "Document": _find_document,
     "Invoice": _find_invoice,
     "Plan": _find_plan,

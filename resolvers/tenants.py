@@ -1,5 +1,6 @@
 """Tenants, and who is asking."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from inkmeter.errors import NotFound
@@ -11,7 +12,8 @@ from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
-from services import subscriptions, tenants
+from services import addresses, subscriptions, tenants
+from services.addresses import Address
 from services.platform import Platform
 from services.tenants import ProvisionTenant, Tenant
 
@@ -29,7 +31,18 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
         grace_until=tenant.grace_until,
         provisioning_problem=tenant.provisioning_problem,
         subscription=await subscription_type(platform, running) if running else None,
+        address=_address_type(tenant.address) if tenant.address else None,
         created_at=tenant.created_at,
+    )
+
+
+def _address_type(stated: Mapping[str, str]) -> types.Address:
+    return types.Address(
+        country=stated["country"],
+        postal_code=stated.get("postal_code"),
+        line1=stated.get("line1"),
+        city=stated.get("city"),
+        state=stated.get("state"),
     )
 
 
@@ -40,6 +53,18 @@ async def provision_tenant(info: Info, input: types.ProvisionTenantInput) -> typ
     platform = info.context.platform
     tenant = await tenants.provision_tenant(platform, command)
     return types.ProvisionTenantPayload(tenant=await tenant_type(platform, tenant))
+
+
+@mutation("Say where a tenant is taxed; Stripe is told at once. Operator only.")
+async def update_tenant(info: Info, input: types.UpdateTenantInput) -> types.UpdateTenantPayload:
+    require_operator(info)
+    tenant = await acting_tenant(info, input.tenant_id)
+    given = input.address
+    address = Address(given.country, given.postal_code or "", given.line1 or "", given.city or "", given.state or "")
+    platform = info.context.platform
+    return types.UpdateTenantPayload(
+        tenant=await tenant_type(platform, await addresses.set_address(platform, tenant, address))
+    )
 
 
 @query("Who is asking.")

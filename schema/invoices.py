@@ -90,8 +90,11 @@ class Invoice(Node):
     lines: list[LineItem] = strawberry.field(description="Everything that is charged.")
     total: Money = strawberry.field(description="The sum of the lines.")
     upstream: UpstreamCost | None = strawberry.field(description="The operator's side; null for a tenant's key.")
-    number: str | None = strawberry.field(description="Stripe's, once it has finalized the invoice.")
-    hosted_url: str | None = strawberry.field(description="Stripe's page, where the tenant can pay.")
+    number: str | None = strawberry.field(description="Stripe's number of it, as the tenant reads it.")
+    hosted_url: str | None = strawberry.field(
+        description="Stripe's page, where the tenant can pay. Asked for anew where one invoice is read and it is old."
+    )
+    pdf_url: str | None = strawberry.field(description="The invoice as a PDF, at Stripe.")
     finalized_at: datetime = strawberry.field(description="When the period was closed.")
     paid_at: datetime | None = strawberry.field(description="When Stripe told us that it is paid.")
 

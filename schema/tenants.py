@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import Enum
 
 import strawberry
+from strawberry import relay
 
 from schema.nodes import Node
 from schema.refusals import UserError
@@ -20,6 +21,15 @@ class TenantState(Enum):
     )
 
 
+@strawberry.type(description="Where a tenant is taxed.")
+class Address:
+    country: str = strawberry.field(description="Two letters, as in ISO 3166.")
+    postal_code: str | None = strawberry.field(description="Its postal or ZIP code.")
+    line1: str | None = strawberry.field(description="Street and number.")
+    city: str | None = strawberry.field(description="Its city or town.")
+    state: str | None = strawberry.field(description="Its state, county or province.")
+
+
 @strawberry.type(description="A customer of the operator: one Stripe customer and one SignNow identity.")
 class Tenant(Node):
     external_reference: str = strawberry.field(description="The operator's own name for the tenant.")
@@ -32,6 +42,7 @@ class Tenant(Node):
         description="Why provisioning has not ended; it goes on by itself, or with `provisionTenant`."
     )
     subscription: Subscription | None = strawberry.field(description="The running subscription.")
+    address: Address | None = strawberry.field(description="Where it is taxed; null until somebody has said it.")
     created_at: datetime = strawberry.field(description="When the tenant was created.")
 
 
@@ -62,4 +73,27 @@ class ProvisionTenantPayload:
     tenant: Tenant | None = strawberry.field(
         default=None, description="PROVISIONING if a step has to wait; it goes on by itself."
     )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(
+    description="Where a tenant is taxed. What a country needs beside its postal code or city, Stripe says."
+)
+class AddressInput:
+    country: str = strawberry.field(description="Two capital letters, as in ISO 3166.")
+    postal_code: str | None = strawberry.field(default=None, description="Its postal or ZIP code.")
+    line1: str | None = strawberry.field(default=None, description="Street and number.")
+    city: str | None = strawberry.field(default=None, description="Its city or town.")
+    state: str | None = strawberry.field(default=None, description="Its state, county or province.")
+
+
+@strawberry.input(description="What changes of a tenant.")
+class UpdateTenantInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="Which tenant.")
+    address: AddressInput = strawberry.field(description="Where it is taxed; invoices that waited for it go on.")
+
+
+@strawberry.type(description="What became of `updateTenant`.")
+class UpdateTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="As it is now.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

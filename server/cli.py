@@ -22,6 +22,7 @@ from server.asgi import create_app, graphql_schema
 from server.demo.play import play
 from server.metering_commands import metering_app
 from server.query_command import query_app
+from server.reconcile_command import reconcile_app
 from server.sandboxes import OPERATOR_KEY, open_sandboxes
 from server.serving import address, listen, stopping
 from server.settings import Settings
@@ -46,6 +47,7 @@ app.add_typer(metering_app)
 app.add_typer(query_app)
 app.add_typer(upstream_app)
 app.add_typer(work_app)
+app.add_typer(reconcile_app, name="reconcile")
 
 
 class Sandbox(StrEnum):

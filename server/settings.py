@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     currency."""
     grace_days: Annotated[int, Field(ge=0, le=365)] = 7
     """Days that a tenant may go on after a payment failed."""
+    automatic_tax: bool = False
+    """Have Stripe add taxes to what tenants owe. Each tenant then needs an address."""
     close_delay_minutes: Annotated[int, Field(ge=0, le=72 * 60)] = 60
     """Minutes that a period waits after its end for late usage, before it is closed by itself."""
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from inkmeter.money import CURRENCY_DIGITS
+from server.reconcile_command import reconcile_app
 from server.terminal import fail, out, tenant_uuid, with_platform
 from server.upstream_importing import read_records
 from services import margins, tenants, upstream_books, upstream_reconciling
@@ -21,9 +22,7 @@ from services.upstream_reconciling import TOLD, ReconciledRow
 
 upstream_app = typer.Typer()
 upstream_group = typer.Typer(help="SignNow's own books.", no_args_is_help=True)
-reconcile_group = typer.Typer(help="Compare books.", no_args_is_help=True)
 upstream_app.add_typer(upstream_group, name="upstream")
-upstream_app.add_typer(reconcile_group, name="reconcile")
 
 MAX_FILE: Final = 16 * 1024 * 1024
 
@@ -111,7 +110,7 @@ def import_upstream(
     out.print(f"{recorded.new} new, {recorded.corrected} corrected, {recorded.unchanged} unchanged")
 
 
-@reconcile_group.command("signnow")
+@reconcile_app.command("signnow")
 def reconcile_signnow(
     month: Annotated[str, typer.Option(help="The calendar month in UTC, such as 2026-03.")],
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's month.")] = None,

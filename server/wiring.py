@@ -90,6 +90,7 @@ async def open_platform(
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
                 is_signnow_live=settings.signnow_is_live,
+                automatic_tax=settings.automatic_tax,
             ),
             metering=metering,
             callbacks=_callbacks(settings),

@@ -12,13 +12,13 @@ from typing import Final
 
 from inkmeter.periods import BillingPeriod
 from inkmeter.usage import Meter
-from services import jobs, meters
+from services import discrepancies, jobs, meters
 from services.measures import LEVELS, SEATS, MeterBook, takes_all
 from services.platform import Platform
 from services.tallies import Tally
 from storage import counters as stored
 from storage.counters import PeriodKey
-from storage.database import insert_new, transaction
+from storage.database import transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.fields import from_micros, to_micros
 from storage.jobs import SYSTEM, Job, advance_job, waiting_jobs
@@ -260,7 +260,8 @@ async def _report(platform: Platform, differences: Sequence[Difference]) -> None
         log.error("tenant %s: %s; run inkmeter rebuild-counters", difference.tenant_id, difference)
         period = difference.period_starts_at
         subject = [period.isoformat() if period else "", difference.meter, difference.what, difference.of or ""]
-        await insert_new(
+        await discrepancies.open_discrepancy(
+            platform,
             Discrepancy(
                 tenant_id=difference.tenant_id,
                 kind="COUNTER",
@@ -269,8 +270,8 @@ async def _report(platform: Platform, differences: Sequence[Difference]) -> None
                 theirs_minor=difference.expected,
                 currency="",
                 evidence={"meter": difference.meter, "sum": difference.what, "of": difference.of},
+                explanation=f"{difference}; run inkmeter rebuild-counters",
                 state=DiscrepancyState.OPEN,
                 created_at=platform.clock.now(),
             ),
-            ["tenant_id", "kind", "subject"],
         )

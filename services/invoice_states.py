@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from inkmeter.events import Event, PaymentActionRequired
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import invoices
+from services import invoices, links
 from services.platform import Platform
 from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
@@ -40,7 +40,7 @@ async def find_locked(theirs_id: str) -> tuple[Tenant, Invoice] | None:
     return tenant, await Invoice.get(tenant_id=tenant.id, id=invoice.id)
 
 
-async def mirror_invoice(theirs: StripeInvoice) -> bool:
+async def mirror_invoice(platform: Platform, theirs: StripeInvoice) -> bool:
     """Take over what Stripe says, in the caller's transaction. Answers whether the invoice is ours."""
     found = await find_locked(theirs.id)
     if found is None:
@@ -48,7 +48,8 @@ async def mirror_invoice(theirs: StripeInvoice) -> bool:
     tenant, invoice = found
     ours = Invoice.filter(tenant_id=tenant.id, id=invoice.id)
     if theirs.status != "draft":
-        await ours.update(number=theirs.number, hosted_url=theirs.hosted_url, stripe_total_minor=theirs.total.minor)
+        await links.keep_links(platform, invoice, theirs)
+        await ours.update(stripe_total_minor=theirs.total.minor)
         if invoice.amount_paid_minor is None or invoice.amount_paid_minor < theirs.amount_paid.minor:
             await ours.update(amount_paid_minor=theirs.amount_paid.minor)
     if theirs.status in COLLECTED:
@@ -77,7 +78,7 @@ async def note_action_required(platform: Platform, theirs: StripeInvoice) -> Seq
     if found is None:
         return None
     tenant, invoice = found
-    await mirror_invoice(theirs)
+    await mirror_invoice(platform, theirs)
     now = platform.clock.now()
     is_due = theirs.status == "open" and theirs.hosted_url is not None
     if not is_due or not await pass_once(theirs.id, f"action_required:{theirs.attempt_count}", now):

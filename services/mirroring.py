@@ -44,6 +44,7 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
         price_id=plan.stripe_price_id,
         cycle_anchor_at=_cycle_anchor(platform, job, subscription.anchor),
         metadata={"tenant_id": str(tenant.public_id), "subscription_id": str(subscription.id)},
+        is_taxed=platform.terms.automatic_tax,
     )
     async with jobs.completing(job):
         await Subscription.filter(tenant_id=job.tenant_id, id=subscription.id).update(

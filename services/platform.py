@@ -31,6 +31,8 @@ class Terms:
     """How long a tenant whose payment failed may go on."""
     close_delay: timedelta = timedelta(hours=1)
     """How long after its end a period waits for late usage before it is closed by itself."""
+    automatic_tax: bool = False
+    """Whether Stripe adds taxes to what tenants owe."""
     settle_delay: timedelta = timedelta(minutes=2)
     """How old an operation without an answer must be before SignNow is asked what became of it."""
     is_signnow_live: bool = True

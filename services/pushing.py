@@ -5,15 +5,16 @@ of its own: an opening, the last one after a cancellation, a cycle that Stripe n
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from inkmeter.errors import InkmeterError
+from inkmeter.errors import InkmeterError, PaymentRefused
 from inkmeter.money import Money
-from integrations.protocols import StripeInvoice
-from services import jobs, periods
+from inkmeter.periods import BillingPeriod
+from integrations.protocols import NO_TAX_LOCATION, StripeInvoice
+from services import discrepancies, jobs, links, periods, taxes
 from services.platform import Platform
-from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.jobs import Job
@@ -27,6 +28,9 @@ FOLLOW_EVERY: Final = timedelta(days=1)
 CYCLE_TOLERANCE: Final = timedelta(days=4)
 """How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
+INVOICE_TOTAL: Final = "INVOICE_TOTAL"
+"""The kind of discrepancy that holds a push up."""
+HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.TAX_LOCATION)
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -43,20 +47,32 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     theirs = await _find_theirs(platform, job, invoice)
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
     if theirs.status == "draft":
-        await platform.stripe.hold_invoice(theirs.id)
+        await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
         await _add_lines(platform, job, invoice, theirs)
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
-    final = await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
+    final = await _finalize(platform, job, invoice, theirs)
     async with jobs.completing(job):
         # Stripe's "paid" may have come before this line; it stands.
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
             state=InvoiceState.PUSHED
         )
-        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(
-            pushed_at=platform.clock.now(), hosted_url=final.hosted_url
-        )
+        await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
+        await links.keep_links(platform, invoice, final)
+        await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
         await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
+
+
+async def _finalize(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
+    # A key for each try: Stripe repeats a refusal for a day, also after its reason is mended. An invoice is finalized
+    # once at most, whatever the key.
+    key = f"invoice:{invoice.id}:finalize:{job.lease_token}"
+    try:
+        return await platform.stripe.finalize_invoice(theirs.id, key=key)
+    except PaymentRefused as refusal:
+        if refusal.upstream_code == NO_TAX_LOCATION:
+            await taxes.report_no_location(platform, invoice, theirs)
+        raise
 
 
 async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> StripeInvoice:
@@ -78,6 +94,7 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
         customer_id=tenant.stripe_customer_id,
         currency=invoice.currency,
         metadata={"tenant_id": str(tenant.public_id), "invoice_id": str(invoice.id)},
+        is_taxed=platform.terms.automatic_tax,
     )
     return await platform.stripe.invoice(invoice_id)
 
@@ -113,44 +130,72 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
 
 async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
     items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    served = [item.service_period_id for item in items]
+    for new in await items_of(invoice, items):
+        if new.lines[0].stripe_item_id is None:
+            await add_item(platform, invoice, theirs, new, key=f"line:{new.lines[0].id}", is_retry=job.attempts > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemToBe:
+    """What one invoice item at Stripe stands for: a line of ours, or the last ones together."""
+
+    lines: Sequence[LineItem]
+    amount: Money
+    description: str
+    period: BillingPeriod
+
+
+async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
+    """The items that Stripe must have for an invoice with these lines."""
+    served = [line.service_period_id for line in lines]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
-    for group in _grouped([item for item in items if item.amount_minor]):
+    made = []
+    for group in _grouped([line for line in lines if line.amount_minor]):
         first = group[0]
-        amount = Money(sum(item.amount_minor for item in group), invoice.currency)
-        if first.stripe_item_id is not None or not amount.minor:
-            continue
         described = f"{first.label} ({first.quantity:f} × {first.unit_price:f})"
-        stripe_item_id = await platform.stripe.add_line(
-            key=f"line:{first.id}",
-            is_retry=job.attempts > 1,
-            invoice=theirs,
-            amount=amount,
-            description=described if len(group) == 1 else f"{len(group)} more lines",
-            period=spans[first.service_period_id],
-            metadata={"invoice_id": str(invoice.id), "line_item_id": str(first.id)},
-        )
-        await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[item.id for item in group]).update(
-            stripe_item_id=stripe_item_id
-        )
+        amount = Money(sum(line.amount_minor for line in group), invoice.currency)
+        text = described if len(group) == 1 else f"{len(group)} more lines"
+        if amount.minor:
+            made.append(ItemToBe(group, amount, text, spans[first.service_period_id]))
+    return made
 
 
-def _grouped(items: Sequence[LineItem]) -> list[Sequence[LineItem]]:
+async def add_item(
+    platform: Platform, invoice: Invoice, theirs: StripeInvoice, new: ItemToBe, *, key: str, is_retry: bool
+) -> None:
+    """Put an item onto Stripe's draft, and store its id at once."""
+    stripe_item_id = await platform.stripe.add_line(
+        key=key,
+        is_retry=is_retry,
+        invoice=theirs,
+        amount=new.amount,
+        description=new.description,
+        period=new.period,
+        metadata={"invoice_id": str(invoice.id), "line_item_id": str(new.lines[0].id)},
+    )
+    await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[line.id for line in new.lines]).update(
+        stripe_item_id=stripe_item_id
+    )
+
+
+def _grouped(lines: Sequence[LineItem]) -> list[Sequence[LineItem]]:
     """Each line by itself, but all from the last that Stripe would take in one."""
-    singles: list[Sequence[LineItem]] = [[item] for item in items]
-    if len(items) <= MOST_ITEMS:
+    singles: list[Sequence[LineItem]] = [[line] for line in lines]
+    if len(lines) <= MOST_ITEMS:
         return singles
-    return [*singles[: MOST_ITEMS - 1], items[MOST_ITEMS - 1 :]]
+    return [*singles[: MOST_ITEMS - 1], lines[MOST_ITEMS - 1 :]]
 
 
 async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
     # `subtotal`: a tax that Stripe adds is not a difference between the books.
-    if theirs.subtotal == Money(invoice.total_minor, invoice.currency):
+    ours = Money(invoice.total_minor, invoice.currency)
+    if theirs.subtotal == ours:
         return
-    await insert_new(
+    await discrepancies.open_discrepancy(
+        platform,
         Discrepancy(
             tenant_id=invoice.tenant_id,
-            kind="INVOICE_TOTAL",
+            kind=INVOICE_TOTAL,
             subject=str(invoice.id),
             ours_minor=invoice.total_minor,
             theirs_minor=theirs.subtotal.minor,
@@ -159,10 +204,9 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
                 "stripe_invoice_id": theirs.id,
                 "stripe_lines": [[line.id, line.description, line.amount.minor] for line in theirs.lines],
             },
+            explanation=f"Our invoice comes to {ours}, Stripe's draft to {theirs.subtotal}; it is held.",
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
-        )
+        ),
     )
-    raise BooksDiffer(
-        f"invoice {invoice.id}: ours is {Money(invoice.total_minor, invoice.currency)}, Stripe's {theirs.subtotal}"
-    )
+    raise BooksDiffer(f"invoice {invoice.id}: ours is {ours}, Stripe's {theirs.subtotal}")

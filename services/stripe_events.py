@@ -80,13 +80,13 @@ async def take_payment(platform: Platform, theirs: StripeInvoice) -> Applied:
     events = await invoices.note_payment(platform, theirs)
     if events is None:
         return await _foreign(theirs)
-    await invoice_states.mirror_invoice(theirs)
+    await invoice_states.mirror_invoice(platform, theirs)
     return Applied(events)
 
 
 async def mirror(platform: Platform, theirs: StripeInvoice) -> Applied:
     """Stripe has finalized the invoice, ended it, or changed something about it."""
-    return Applied() if await invoice_states.mirror_invoice(theirs) else await _foreign(theirs)
+    return Applied() if await invoice_states.mirror_invoice(platform, theirs) else await _foreign(theirs)
 
 
 async def report_finalization(platform: Platform, theirs: StripeInvoice) -> Applied:
@@ -121,7 +121,7 @@ async def forget_draft(platform: Platform, invoice_id: str) -> Effect:
 
 async def miss_customer(platform: Platform, customer_id: str) -> Effect:
     """A customer was deleted."""
-    is_deleted = await platform.stripe.is_customer_deleted(customer_id)
+    is_deleted = not await platform.stripe.customer_exists(customer_id)
 
     async def effect() -> Applied:
         if not is_deleted:

@@ -8,7 +8,7 @@ from uuid import UUID
 from inkmeter.errors import Conflict, NotFound, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
 from inkmeter.periods import Anchor, BillingPeriod, Proration, load_zone, local_midnight
-from services import drafting, dues, jobs, mirroring, periods, phases
+from services import drafting, dues, jobs, mirroring, periods, phases, taxes
 from services.periods import current_period as current_period
 from services.periods import ensure_period as ensure_period
 from services.platform import Platform
@@ -65,7 +65,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     terms = await phases.load_terms(platform, command.plan_id)
     now = platform.clock.now()
     start = _start(command, terms, now)
-    _check_tenant(command.tenant, terms.plan)
+    _check_tenant(platform, command.tenant, terms.plan)
     subscription = Subscription(
         tenant_id=command.tenant.id,
         interval=terms.plan.interval,
@@ -184,11 +184,12 @@ def check_seats(problems: Problems, terms: PlanTerms, seats: int) -> None:
     problems.check(0 <= seats <= MAX_SEATS, f"0 to {MAX_SEATS} seats", "seats")
 
 
-def _check_tenant(tenant: Tenant, plan: Plan) -> None:
+def _check_tenant(platform: Platform, tenant: Tenant, plan: Plan) -> None:
     if tenant.state is TenantState.PROVISIONING:
         raise Conflict("the tenant is still being provisioned; repeat provisionTenant first", path=("tenantId",))
     if tenant.currency != plan.currency:
         raise Conflict(f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}", path=("planId",))
+    taxes.require_address(platform, tenant)
 
 
 async def running_subscription(tenant_id: int) -> Subscription | None:

@@ -20,6 +20,7 @@ from services import (
     outbox,
     periods,
     pushing,
+    reconciling,
     refunds,
     settling,
     signing,
@@ -46,6 +47,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     margins.CHECK: margins.check_margins,
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
+    reconciling.RECONCILE: reconciling.reconcile_daily,
 }
 
 
@@ -112,5 +114,6 @@ async def schedule_all(platform: Platform) -> None:
     """Add what is done daily or hourly; once in a database."""
     await counters.schedule_check(platform)
     await margins.schedule_check(platform)
+    await reconciling.schedule_reconciling(platform)
     await outbox.schedule_cleaning(platform)
     await deliveries.schedule_catching_up(platform)

@@ -13,11 +13,14 @@ from storage.ids import new_id
 
 
 class ChargeKind(StrEnum):
-    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule; a REFUND gives money back."""
+    """TOP_UP was bought by somebody, AUTO_TOP_UP by the plan's own rule; a REFUND gives money back; a CORRECTION is
+    what an earlier invoice had here and lacked at Stripe.
+    """
 
     TOP_UP = "TOP_UP"
     AUTO_TOP_UP = "AUTO_TOP_UP"
     REFUND = "REFUND"
+    CORRECTION = "CORRECTION"
 
 
 class Charge(Model):

@@ -56,10 +56,13 @@ class Invoice(Model):
     upstream_units = BigIntField()
     state = CharEnumField(InvoiceState)
     stripe_invoice_id = TextField(null=True)
-    hosted_url = TextField(null=True)
     number = TextField(null=True)
-    """Stripe's, since it has finalized the invoice; and its total with taxes, and what of it is paid."""
+    hosted_url = TextField(null=True)
+    pdf_url = TextField(null=True)
+    links_at = InstantField(null=True)
+    """When Stripe was last asked for these three: its links do not last for ever."""
     stripe_total_minor = BigIntField(null=True)
+    """With taxes, since Stripe has finalized it."""
     amount_paid_minor = BigIntField(null=True)
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)

@@ -86,6 +86,18 @@ async def claim_due_jobs(now: datetime, limit: int, topics: Sequence[str] = ()) 
     return await _claim(f"run_at <= ?{named}", (to_micros(now), *topics), now, limit)
 
 
+async def revive_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> None:
+    """Have a job tried again that was given up: what stood in its way is mended."""
+    await rows(
+        "UPDATE job SET state = 'WAITING', attempts = 0, run_at = ? "
+        "WHERE tenant_id = ? AND topic = ? AND dedup = ? AND state = 'FAILED'",
+        to_micros(now),
+        tenant_id,
+        topic,
+        dedup,
+    )
+
+
 async def claim_job(tenant_id: int, topic: str, dedup: str, now: datetime) -> Job | None:
     """Take one job whether it is due or not; None if it is done, failed or in other hands."""
     found = await _claim("tenant_id = ? AND topic = ? AND dedup = ?", (tenant_id, topic, dedup), now, 1)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
+from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
 from storage.fields import InstantField
@@ -30,6 +30,8 @@ class Tenant(Model):
     stripe_customer_id = TextField(null=True)
     signnow_folder_id = TextField(null=True)
     provisioning_problem = TextField(null=True)
+    address: JSONField[dict[str, str] | None] = JSONField(null=True)
+    """Where the tenant is taxed, in Stripe's words: line1, city, state, postal_code, country."""
     created_at = InstantField()
 
     class Meta:

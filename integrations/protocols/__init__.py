@@ -16,9 +16,13 @@ from integrations.protocols.signnow import SignNowAccount as SignNowAccount
 from integrations.protocols.signnow import SignNowCallback as SignNowCallback
 from integrations.protocols.signnow import SignNowDocument as SignNowDocument
 from integrations.protocols.signnow import SignNowInvite as SignNowInvite
+from integrations.protocols.stripe import NO_TAX_LOCATION as NO_TAX_LOCATION
+from integrations.protocols.stripe import UNKNOWN_ID as UNKNOWN_ID
 from integrations.protocols.stripe import MissedEvent as MissedEvent
 from integrations.protocols.stripe import Stripe as Stripe
+from integrations.protocols.stripe import StripeCreditNote as StripeCreditNote
 from integrations.protocols.stripe import StripeEvent as StripeEvent
 from integrations.protocols.stripe import StripeInvoice as StripeInvoice
+from integrations.protocols.stripe import StripeInvoiceHead as StripeInvoiceHead
 from integrations.protocols.stripe import StripeLine as StripeLine
 from integrations.protocols.stripe import StripeSubscription as StripeSubscription

@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
+
+UNKNOWN_ID: Final = "resource_missing"
+"""The `upstream_code` of a `PaymentRefused` about an id that Stripe does not have."""
+NO_TAX_LOCATION: Final = "customer_tax_location_invalid"
+"""The `upstream_code` of a `PaymentRefused` because the customer's address is not enough to tax it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,15 @@ class StripeLine:
     invoice_item_id: str | None
     description: str | None
     amount: Money
+    period: tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
-    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible."""
+    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible.
+
+    `total` is `subtotal` less the `discounts` of the whole invoice, plus the taxes on top (`exclusive_tax`).
+    """
 
     id: str
     customer_id: str
@@ -42,20 +51,46 @@ class StripeInvoice:
     is_advancing: bool
     period: tuple[datetime, datetime]
     subtotal: Money
+    discounts: Money
+    exclusive_tax: Money
     total: Money
     amount_due: Money
     amount_paid: Money
     attempt_count: int
     next_payment_attempt_at: datetime | None
-    hosted_url: str | None
     number: str | None
     """Since it was finalized."""
+    hosted_url: str | None
+    pdf_url: str | None
+    finalization_error: str | None
+    """Stripe's code for why it could not finalize it, and its words."""
     finalization_problem: str | None
-    """Why Stripe could not finalize it."""
     metadata: Mapping[str, str]
     subscription_metadata: Mapping[str, str]
     """The subscription's metadata as it was when the invoice was made."""
     lines: tuple[StripeLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoiceHead:
+    """A Stripe invoice as a list shows it, without its lines."""
+
+    id: str
+    subscription_id: str | None
+    status: str
+    created_at: datetime
+    subtotal: Money
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCreditNote:
+    """What was taken off a finalized invoice; a void one counts for nothing."""
+
+    id: str
+    amount: Money
+    is_void: bool
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +150,11 @@ class Stripe(Protocol):
         price_id: str,
         cycle_anchor_at: datetime,
         metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> StripeSubscription:
-        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future)."""
+        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future). With
+        `is_taxed` Stripe adds taxes to its invoices.
+        """
 
     async def subscription(self, subscription_id: str) -> StripeSubscription:
         """One subscription."""
@@ -130,9 +168,44 @@ class Stripe(Protocol):
         """Have an open invoice collected again that Stripe has stopped collecting; any other is left alone."""
 
     async def ensure_invoice(
-        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        customer_id: str,
+        currency: str,
+        metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> str:
         """An invoice of its own, a draft that waits for lines, without the customer's pending items; answers its id."""
+
+    async def customer_exists(self, customer_id: str) -> bool:
+        """Whether Stripe has the customer; a deleted one is none."""
+
+    async def set_address(self, customer_id: str, address: Mapping[str, str], *, key: str) -> None:
+        """Where a customer is taxed: line1, city, state, postal_code, country. Safe to repeat."""
+
+    async def open_portal(self, customer_id: str, return_url: str, *, key: str) -> str:
+        """The address of Stripe's page where a customer sees its invoices and cards, for one visit."""
+
+    async def invoices_since(self, customer_id: str, since: datetime) -> Sequence[StripeInvoiceHead]:
+        """All invoices of a customer that were made since then, whoever made them."""
+
+    async def item_metadata(self, invoice_id: str) -> Mapping[str, Mapping[str, str]]:
+        """The metadata of each invoice item on an invoice, by its id (ii_…)."""
+
+    async def remove_item(self, item_id: str) -> None:
+        """Take an invoice item off a draft; one that is gone already is no failure."""
+
+    async def credit_notes(self, invoice_id: str) -> Sequence[StripeCreditNote]:
+        """What was taken off a finalized invoice."""
+
+    async def ensure_credit_note(
+        self, *, key: str, is_retry: bool, invoice: StripeInvoice, amount: Money, memo: str, metadata: Mapping[str, str]
+    ) -> str:
+        """Take an amount off a finalized invoice. On an open one less is due; of a paid one the amount becomes
+        credit of the customer's for its next invoice: no money is sent back.
+        """
 
     async def invoice(self, invoice_id: str) -> StripeInvoice:
         """One invoice with all of its lines."""
@@ -140,8 +213,8 @@ class Stripe(Protocol):
     async def find_draft_invoice(self, subscription_id: str, period_end: datetime) -> StripeInvoice | None:
         """The cycle invoice, still a draft, of the period that ended then; None while Stripe has not made it."""
 
-    async def hold_invoice(self, invoice_id: str) -> None:
-        """Keep a draft from being finalized by Stripe's own timer. Safe to repeat."""
+    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> None:
+        """Keep a draft from being finalized by Stripe's own timer. Safe to repeat. With `is_taxed` taxes are added."""
 
     async def add_line(
         self,
@@ -158,9 +231,6 @@ class Stripe(Protocol):
 
     async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
         """Finalize a draft and let Stripe collect. An invoice that is finalized already is answered as it is."""
-
-    async def is_customer_deleted(self, customer_id: str) -> bool:
-        """Whether the customer was deleted at Stripe."""
 
     async def missed_events(self, since: datetime, after: str | None) -> Sequence[MissedEvent]:
         """A page of events since then that not every endpoint has confirmed, newest first, after the event named."""

@@ -1,7 +1,10 @@
 """Customers at Stripe."""
 
 from collections.abc import Mapping
+from typing import Any, cast
 
+from inkmeter.errors import PaymentRefused
+from integrations.protocols import UNKNOWN_ID
 from integrations.stripe.requests import KEY, Requests
 
 
@@ -21,6 +24,26 @@ class Customers(Requests):
         )
         return str(customer["id"])
 
-    async def is_customer_deleted(self, customer_id: str) -> bool:
-        """Stripe answers a deleted customer as an object with nothing but `deleted`."""
-        return bool((await self._one(self._v1.customers.retrieve_async(customer_id))).get("deleted"))
+    async def customer_exists(self, customer_id: str) -> bool:
+        try:
+            customer = await self._one(self._v1.customers.retrieve_async(customer_id))
+        except PaymentRefused as refusal:
+            if refusal.upstream_code != UNKNOWN_ID:
+                raise
+            return False
+        return not customer.get("deleted")
+
+    async def set_address(self, customer_id: str, address: Mapping[str, str], *, key: str) -> None:
+        await self._one(
+            self._v1.customers.update_async(
+                customer_id, params={"address": cast("Any", {**address})}, options={"idempotency_key": key}
+            )
+        )
+
+    async def open_portal(self, customer_id: str, return_url: str, *, key: str) -> str:
+        session = await self._one(
+            self._v1.billing_portal.sessions.create_async(
+                params={"customer": customer_id, "return_url": return_url}, options={"idempotency_key": key}
+            )
+        )
+        return str(session["url"])

@@ -8,6 +8,7 @@ import stripe
 from integrations.protocols import Journal
 from integrations.protocols.journal import NoJournal
 from integrations.stripe.catalog import Catalog
+from integrations.stripe.corrections import Corrections
 from integrations.stripe.customers import Customers
 from integrations.stripe.events import Events
 from integrations.stripe.invoices import Invoices
@@ -15,7 +16,7 @@ from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Events):
+class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Corrections, Events):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `journal` is the one that `http_client` writes: what it has noted is looked up before it is made again.

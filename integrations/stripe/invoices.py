@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import stripe
+
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
@@ -29,7 +31,14 @@ class Invoices(Requests):
             await self._one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": True}))
 
     async def ensure_invoice(
-        self, *, key: str, is_retry: bool, customer_id: str, currency: str, metadata: Mapping[str, str]
+        self,
+        *,
+        key: str,
+        is_retry: bool,
+        customer_id: str,
+        currency: str,
+        metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> str:
         invoice = await self._once(
             key,
@@ -42,6 +51,7 @@ class Invoices(Requests):
                     "auto_advance": False,
                     "pending_invoice_items_behavior": "exclude",
                     "metadata": {**metadata, KEY: key},
+                    **({"automatic_tax": {"enabled": True}} if is_taxed else {}),
                 },
                 options=options,
             ),
@@ -65,8 +75,11 @@ class Invoices(Requests):
             return None
         return await self.invoice(nearest)
 
-    async def hold_invoice(self, invoice_id: str) -> None:
-        await self._one(self._v1.invoices.update_async(invoice_id, params={"auto_advance": False}))
+    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> None:
+        held: stripe.params.InvoiceUpdateParams = {"auto_advance": False}
+        if is_taxed:
+            held["automatic_tax"] = {"enabled": True}
+        await self._one(self._v1.invoices.update_async(invoice_id, params=held))
 
     async def add_line(
         self,

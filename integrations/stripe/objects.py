@@ -5,7 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inkmeter.money import Money
-from integrations.protocols import StripeInvoice, StripeLine, StripeSubscription
+from integrations.protocols import (
+    StripeCreditNote,
+    StripeInvoice,
+    StripeInvoiceHead,
+    StripeLine,
+    StripeSubscription,
+)
 
 Json = dict[str, Any]
 
@@ -40,14 +46,18 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
         is_advancing=data["auto_advance"],
         period=(moment_of(data["period_start"]), moment_of(data["period_end"])),
         subtotal=Money(data["subtotal"], currency),
+        discounts=Money(sum(entry["amount"] for entry in data.get("total_discount_amounts") or ()), currency),
+        exclusive_tax=Money(_exclusive_tax(data), currency),
         total=Money(data["total"], currency),
         amount_due=Money(data["amount_due"], currency),
         amount_paid=Money(data["amount_paid"], currency),
         attempt_count=data["attempt_count"],
         next_payment_attempt_at=None if next_attempt is None else moment_of(next_attempt),
+        number=data.get("number"),
         hosted_url=data["hosted_invoice_url"],
-        number=data["number"],
         finalization_problem=(data.get("last_finalization_error") or {}).get("message"),
+        pdf_url=data.get("invoice_pdf"),
+        finalization_error=(data.get("last_finalization_error") or {}).get("code"),
         metadata=data["metadata"] or {},
         subscription_metadata=_subscription_details(data).get("metadata") or {},
         lines=tuple(_line(line) for line in lines),
@@ -66,7 +76,36 @@ def _line(data: Json) -> StripeLine:
         invoice_item_id=details["invoice_item"] if details else None,
         description=data["description"],
         amount=Money(data["amount"], data["currency"].upper()),
+        period=(moment_of(data["period"]["start"]), moment_of(data["period"]["end"])),
     )
+
+
+def invoice_head_of(data: Json) -> StripeInvoiceHead:
+    """An invoice of a list."""
+    return StripeInvoiceHead(
+        id=data["id"],
+        subscription_id=_subscription_details(data).get("subscription"),
+        status=data["status"],
+        created_at=moment_of(data["created"]),
+        subtotal=Money(data["subtotal"], data["currency"].upper()),
+        metadata=data["metadata"] or {},
+    )
+
+
+def credit_note_of(data: Json) -> StripeCreditNote:
+    """A credit note."""
+    return StripeCreditNote(
+        id=data["id"],
+        amount=Money(data["amount"], data["currency"].upper()),
+        is_void=data["status"] == "void",
+        metadata=data["metadata"] or {},
+    )
+
+
+def _exclusive_tax(invoice: Json) -> int:
+    """Taxes on top of the prices; inclusive ones are in the prices."""
+    taxes = invoice.get("total_taxes") or ()
+    return sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "exclusive")
 
 
 def moment_of(timestamp: int) -> datetime:

@@ -21,6 +21,7 @@ class Subscriptions(Requests):
         price_id: str,
         cycle_anchor_at: datetime,
         metadata: Mapping[str, str],
+        is_taxed: bool = False,
     ) -> StripeSubscription:
         """Stripe's docs: the time up to the anchor is free, and no invoice of zero is made for it."""
         subscription = await self._once(
@@ -34,6 +35,7 @@ class Subscriptions(Requests):
                     "billing_cycle_anchor": int(cycle_anchor_at.timestamp()),
                     "proration_behavior": "none",
                     "metadata": {**metadata, KEY: key},
+                    **({"automatic_tax": {"enabled": True}} if is_taxed else {}),
                 },
                 options=options,
             ),

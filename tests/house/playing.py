@@ -1,6 +1,7 @@
 """Playing a page of docs: its documents are sent in their order, and its answers must come."""
 
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tests.house.pages import ROOT, blocks
@@ -44,16 +45,23 @@ def compare(expected: Any, answered: Any, known: dict[str, Any], path: str = "")
             assert len(expected) == len(answered), path
             for index, inner in enumerate(expected):
                 compare(inner, answered[index], known, f"{path}.{index}")
-        case "PLAN" | "TENANT" | "SUBSCRIPTION" | "DOCUMENT" | "INVOICE" | "GRANT" | "MESSAGE":
+        case "PLAN" | "TENANT" | "SUBSCRIPTION" | "DOCUMENT" | "INVOICE" | "GRANT" | "MESSAGE" | "DISCREPANCY":
             assert known.setdefault(expected, answered) == answered, path
         case _:
             assert expected == answered, path
 
 
-async def play(world: World, page: str, known: dict[str, Any]) -> int:
-    """Send every document of a page and hold the answers against it; how many answers it has."""
+async def play(
+    world: World, page: str, known: dict[str, Any], meanwhile: Mapping[int, Callable[[], Awaitable[None]]] | None = None
+) -> int:
+    """Send every document of a page and hold the answers against it; how many answers it has.
+
+    `meanwhile` is what happens after so many documents.
+    """
     answers = 0
-    for document, variables, expected in steps(page):
+    for number, (document, variables, expected) in enumerate(steps(page)):
+        if meanwhile and number in meanwhile:
+            await meanwhile[number]()
         answer = await world.operator.post(document, **filled(variables, known))
         assert "errors" not in answer, (document, answer)
         if expected is not None:

@@ -9,7 +9,8 @@ import pytest
 from graphql import GraphQLObjectType
 
 from server.asgi import graphql_schema
-from storage.database import rows
+from storage.database import insert_new, rows
+from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.keys import ApiKey
 from tests.services.steps import (
     INVITES,
@@ -42,7 +43,9 @@ OPERATORS = {
     "correctUsage",
     "createMeter",
     "createPlan",
+    "discrepancies",
     "endDiscount",
+    "explainDiscrepancy",
     "grantCredits",
     "invitePool",
     "margin",
@@ -53,6 +56,7 @@ OPERATORS = {
     "rebuildCounters",
     "reconcileSignNow",
     "recordUpstreamUsage",
+    "reconcileStripe",
     "refundCredits",
     "resumeSubscription",
     "revokeCredits",
@@ -61,6 +65,7 @@ OPERATORS = {
     "subscribeTenant",
     "tenants",
     "upstreamCosts",
+    "updateTenant",
 }
 """Fields for the operator's key alone."""
 OPEN = {"receiveStripeWebhook", "receiveSignNowWebhook"}
@@ -74,6 +79,7 @@ QUERIES = {
     "creditBalance": "query ($tenant: ID) { creditBalance(tenantId: $tenant) { balance grants { units } } }",
     "creditHistory": """query ($tenant: ID, $grant: ID) { creditHistory(tenantId: $tenant, grantId: $grant) {
         edges { node { units } } } }""",
+    "discrepancies": "query ($tenant: ID) { discrepancies(tenantId: $tenant) { edges { node { kind } } } }",
     "document": "query ($tenant: ID, $doc: ID!) { document(tenantId: $tenant, id: $doc) { name } }",
     "documents": "query ($tenant: ID) { documents(tenantId: $tenant) { edges { node { name } } } }",
     "explainPrice": """{ explainPrice(model: "flat", config: {fee: "1"}, quantity: "1", currency: "USD") {
@@ -113,16 +119,19 @@ MUTATIONS = {
     "createMeter": 'code: "pages", unit: "page", description: "Pages."',
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
+    "createPortalSession": 'tenantId: $tenant, returnUrl: "https://app.test"',
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
     "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
     "endDiscount": "tenantId: $tenant, discountId: $discount",
     "pauseSubscription": 'tenantId: $tenant, at: PERIOD_END, idempotencyKey: "z"',
+    "explainDiscrepancy": 'id: $discrepancy, note: "By hand."',
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
     "rebuildCounters": "tenantId: $tenant",
     "reconcileSignNow": 'month: "2026-03", tenantId: $tenant',
     "recordUpstreamUsage": 'figures: [{period: "2026-03", invites: "1"}]',
+    "reconcileStripe": "tenantId: $tenant",
     "recordUsage": 'tenantId: $tenant, events: [{meter: "invites_sent", quantity: 1, idempotencyKey: "e"}]',
     "replayWebhook": "eventId: $event",
     "retryJob": "jobId: $job",
@@ -136,10 +145,13 @@ MUTATIONS = {
     "setBudget": 'tenantId: $tenant, amount: "5.00"',
     "subscribeTenant": "tenantId: $tenant, planId: $plan",
     "topUp": 'tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "t"',
+    "updateTenant": 'tenantId: $tenant, address: {country: "US", postalCode: "97201"}',
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
 }
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
-VARIABLES = dict.fromkeys(("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job"), "ID")
+VARIABLES = dict.fromkeys(
+    ("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job", "discrepancy"), "ID"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,22 @@ def refusals(answer: Json, field: str) -> list[str]:
     return [error["__typename"] for error in answer["data"][field]["userErrors"]]
 
 
+async def a_discrepancy(customer: Customer) -> str:
+    row = Discrepancy(
+        tenant_id=customer.tenant.id,
+        kind="COUNTER",
+        subject="downloads",
+        ours_minor=1,
+        theirs_minor=2,
+        currency="",
+        evidence={},
+        state=DiscrepancyState.OPEN,
+        created_at=customer.world.clock.now(),
+    )
+    await insert_new(row)
+    return global_id("Discrepancy", row.id)
+
+
 async def owner(world: World, reference: str) -> Owner:
     customer = await sign_up(world, reference=reference, code=reference, quotas=[DOWNLOADS])
     bought = await do(
@@ -209,6 +237,7 @@ async def owner(world: World, reference: str) -> Owner:
         "plan": plan,
         "grant": bought["grant"]["id"],
         "discount": discount["discount"]["id"],
+        "discrepancy": await a_discrepancy(customer),
     }
     return Owner(customer, await customer.own_api(), ids)
 
@@ -289,6 +318,7 @@ async def test_a_tenants_key_sees_its_own(world: World) -> None:
         ("recordUsage", []),
         ("uploadDocument", []),
         ("sendInvite", ["Conflict"]),
+        ("createPortalSession", []),
         ("setBudget", []),
         ("topUp", []),
     ):
@@ -325,7 +355,8 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in (*names, "previewChange", "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
-        for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):
+        theirs = ("createPortalSession", "downloadSigned", "recordUsage", "sendInvite")
+        for field in (*theirs, "setBudget", "topUp", "uploadDocument"):
             answer = await use(bolt.api, field, foreign)
             assert refusals(answer, field) == ["NotFound"], field
             assert answer["data"][field]["userErrors"][0]["path"] == ["tenantId"], field
@@ -351,10 +382,12 @@ async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     schema = graphql_schema()._schema
     kinds = {kind.name for kind in schema.get_possible_types(schema.type_map["Node"])}  # type: ignore[arg-type]
-    for api in (world.operator, acme.api):
-        found = [(await api.ask(query, id=known))["node"] for known in ids.values()]
-        assert [node["id"] for node in found] == list(ids.values())
-        assert {node["__typename"] for node in found} == kinds
+    for api, hidden in ((world.operator, set()), (acme.api, {"Discrepancy"})):
+        shown = [known for name, known in ids.items() if name.capitalize() not in hidden]
+        found = [(await api.ask(query, id=known))["node"] for known in shown]
+        assert [node["id"] for node in found] == shown
+        assert {node["__typename"] for node in found} == kinds - hidden
+    assert (await acme.api.ask(query, id=acme.ids["discrepancy"]))["node"] is None
 
 
 async def test_a_document_and_its_tenant_must_fit_for_the_operator_too(world: World) -> None:

@@ -19,10 +19,13 @@ from inkmeter.clock import Clock
 from integrations.stripe.sandbox import (
     cards,
     catalog,
+    credit_notes,
     customers,
     events,
     invoice_items,
     invoices,
+    portal,
+    spoiling,
     subscriptions,
 )
 from integrations.stripe.sandbox.account import Account
@@ -32,7 +35,7 @@ from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import parse
 
-ROOMS = (cards, catalog, customers, events, invoice_items, invoices, subscriptions)
+ROOMS = (cards, catalog, credit_notes, customers, events, invoice_items, invoices, portal, subscriptions)
 ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for room in ROOMS for endpoint in room.ENDPOINTS)
 
 
@@ -68,7 +71,12 @@ def create_app(
         await account.deliveries.aclose()
 
     app = Starlette(
-        routes=[*(_route(account, endpoint) for endpoint in ENDPOINTS), *ControlPlane(account).routes()],
+        routes=[
+            *(_route(account, endpoint) for endpoint in ENDPOINTS),
+            *ControlPlane(account).routes(),
+            *spoiling.routes(account),
+            portal.page(account),
+        ],
         exception_handlers={404: _unknown_path, 405: _unknown_path, StripeFailure: _failed},
         lifespan=lifespan,
     )

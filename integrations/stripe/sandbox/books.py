@@ -18,6 +18,8 @@ Card = Literal["success", "decline", "none"]
 AfterRetries = Literal["past_due", "unpaid", "cancel"]
 
 PREFIXES: Final = {
+    "billing_portal.session": "bps",
+    "credit_note": "cn",
     "customer": "cus",
     "event": "evt",
     "invoice": "in",
@@ -52,6 +54,7 @@ class Books:
         self.endpoint_secrets: dict[str, str] = {}
         self.undelivered: set[str] = set()  # ids of events that an endpoint has not yet answered with 2xx
         self.replaying_at: datetime | None = None  # the past moment that the cycle engine catches up on
+        self.tax_percent = 0  # of automatic tax
         self.request: Object | None = None  # the API request that causes events now
 
     def now(self) -> int:

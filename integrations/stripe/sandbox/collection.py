@@ -6,6 +6,7 @@ of money.
 
 from typing import Any, Final
 
+from integrations.stripe.sandbox import taxes
 from integrations.stripe.sandbox.books import Books, Object
 from integrations.stripe.sandbox.cards import can_pay
 from integrations.stripe.sandbox.failures import StripeFailure
@@ -23,7 +24,9 @@ SMALLEST_CHARGE: Final = {"jpy": 50, "gbp": 30}
 """In minor units; 50 for every other currency, which is right for USD and too low for some."""
 
 
-def draft(books: Books, customer: Object, *, currency: str, is_advancing: bool, **fields: Any) -> Object:
+def draft(
+    books: Books, customer: Object, *, currency: str, is_advancing: bool, is_taxed: bool = False, **fields: Any
+) -> Object:
     """A new draft without lines. Once the lines are there, `announce` it."""
     now = books.now()
     return books.new(
@@ -44,13 +47,15 @@ def draft(books: Books, customer: Object, *, currency: str, is_advancing: bool, 
         amount_shipping=0,
         attempt_count=0,
         attempted=False,
-        automatic_tax={"enabled": False, "liability": None, "status": None, "disabled_reason": None, "provider": None},
+        automatic_tax=taxes.state(is_taxed),
         automatically_finalizes_at=None,
         collection_method="charge_automatically",
         default_tax_rates=[],
         discounts=[],
         ending_balance=None,
         hosted_invoice_url=None,
+        invoice_pdf=None,
+        last_finalization_error=None,
         issuer={"type": "self"},
         next_payment_attempt=None,
         number=None,
@@ -99,10 +104,19 @@ def remove_line(books: Books, invoice: Object, line: Object) -> None:
 
 def retotal(books: Books, invoice: Object) -> None:
     """A draft's sums, with the customer's balance as it is now."""
-    total = sum(line["amount"] for line in books.lines_of(invoice))
+    subtotal = sum(line["amount"] for line in books.lines_of(invoice))
+    total_taxes = taxes.taxes_on(books, invoice, subtotal)
+    total = subtotal + sum(tax["amount"] for tax in total_taxes)
     balance = books.get("customer", invoice["customer"])["balance"]
     due = max(total + balance, 0)
-    invoice.update(subtotal=total, total=total, starting_balance=balance, amount_due=due, amount_remaining=due)
+    invoice.update(
+        subtotal=subtotal,
+        total=total,
+        total_taxes=total_taxes,
+        starting_balance=balance,
+        amount_due=due,
+        amount_remaining=due,
+    )
 
 
 def announce(books: Books, invoice: Object) -> None:
@@ -125,7 +139,10 @@ def created_was_delivered(books: Books, invoice: Object) -> None:
 
 
 def finalize(books: Books, invoice: Object, *, is_advancing: bool) -> None:
-    """Freeze the lines and decide what is due. What is nothing is paid at once."""
+    """Freeze the lines and decide what is due. What is nothing is paid at once. Raises StripeFailure for a customer
+    that cannot be taxed.
+    """
+    taxes.require_location(books, invoice)
     customer = books.get("customer", invoice["customer"])
     retotal(books, invoice)
     owed = invoice["total"] + customer["balance"]
@@ -139,6 +156,7 @@ def finalize(books: Books, invoice: Object, *, is_advancing: bool) -> None:
         amount_remaining=owed if is_charged else 0,
         ending_balance=0 if is_charged else owed,
         hosted_invoice_url=f"https://invoice.sandbox.invalid/{invoice['id']}",
+        invoice_pdf=f"https://invoice.sandbox.invalid/{invoice['id']}/pdf",
     )
     invoice["status_transitions"]["finalized_at"] = books.now()
     customer["next_invoice_sequence"] += 1

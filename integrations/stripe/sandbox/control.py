@@ -71,7 +71,7 @@ class ControlPlane:
     async def clock(self, request: Request) -> Response:
         """Say the time; travel there and let happen what is due by then."""
         if request.method == "POST":
-            order = await _read(request, TravelOrder)
+            order = await read_order(request, TravelOrder)
             travel_to: Callable[[datetime], None] | None = getattr(self._account.clock, "travel_to", None)
             if travel_to is None:
                 raise StripeFailure("this clock does not travel: move it where it lives, then tick")
@@ -86,7 +86,7 @@ class ControlPlane:
 
     async def card(self, request: Request) -> Response:
         """Change a customer's card; with one that works, open invoices are charged at once."""
-        order, books = await _read(request, CardOrder), self._account.books
+        order, books = await read_order(request, CardOrder), self._account.books
         customer = books.get("customer", request.path_params["id"])
         set_card(books, customer, order.card)
         if order.card == "success":
@@ -96,7 +96,7 @@ class ControlPlane:
 
     async def finalization_error(self, request: Request) -> Response:
         """Let an invoice be one that Stripe could not finalize."""
-        order, books = await _read(request, ProblemOrder), self._account.books
+        order, books = await read_order(request, ProblemOrder), self._account.books
         invoice = books.get("invoice", request.path_params["id"])
         invoice["last_finalization_error"] = {"type": "invalid_request_error", "message": order.message}
         books.emit("invoice.finalization_failed", invoice)
@@ -104,13 +104,13 @@ class ControlPlane:
 
     async def faults(self, request: Request) -> Response:
         """Let the next matching requests fail."""
-        order = await _read(request, FaultOrder)
+        order = await read_order(request, FaultOrder)
         self._account.faults.append(Fault(order.kind, order.times, order.method, order.path_prefix))
         return JSONResponse({"faults": len(self._account.faults)})
 
     async def webhooks(self, request: Request) -> Response:
         """Disturb the deliveries from now on; an empty order calms them."""
-        order, deliveries = await _read(request, WebhookOrder), self._account.deliveries
+        order, deliveries = await read_order(request, WebhookOrder), self._account.deliveries
         deliveries.duplicate, deliveries.reorder, deliveries.drop = order.duplicate, order.reorder, order.drop
         return JSONResponse(order.model_dump())
 
@@ -139,7 +139,8 @@ class ControlPlane:
         return JSONResponse({"now": self._account.clock.now().isoformat()})
 
 
-async def _read(request: Request, model: type[T]) -> T:
+async def read_order(request: Request, model: type[T]) -> T:
+    """What a request orders. Raises StripeFailure."""
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:

@@ -8,6 +8,7 @@ from integrations.stripe.sandbox.collection import end_subscription
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import missing
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, Range, merged
+from integrations.stripe.sandbox.taxes import Address
 
 
 class InvoiceSettings(BaseModel):
@@ -22,6 +23,7 @@ class UpdateCustomer(Params):
     description: str | None = None
     phone: str | None = None
     balance: int | None = None
+    address: Address | None = None
     metadata: Metadata = Field(default_factory=dict)
     invoice_settings: InvoiceSettings = InvoiceSettings()
 
@@ -44,7 +46,7 @@ def create_customer(books: Books, params: CreateCustomer) -> Object:
         description=params.description,
         phone=params.phone,
         metadata=params.metadata,
-        address=None,
+        address=params.address.model_dump() if params.address else None,
         balance=params.balance or 0,
         currency=None,
         default_source=None,
@@ -76,7 +78,9 @@ def update_customer(books: Books, params: UpdateCustomer, customer_id: str) -> O
     customer = _living(books, customer_id)
     if default := params.invoice_settings.default_payment_method:
         make_default(books, customer, default)
-    changes = params.model_dump(include={"name", "email", "description", "phone", "balance"}, exclude_unset=True)
+    changes = params.model_dump(
+        include={"name", "email", "description", "phone", "balance", "address"}, exclude_unset=True
+    )
     books.change(customer, **changes, metadata=merged(customer["metadata"], params.metadata))
     return books.shown(customer)
 

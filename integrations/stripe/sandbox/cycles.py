@@ -49,6 +49,7 @@ def _draft(books: Books, subscription: Object, reason: str, start: int, end: int
         books.get("customer", subscription["customer"]),
         currency=subscription["currency"],
         is_advancing=subscription["status"] != "unpaid",
+        is_taxed=subscription["automatic_tax"]["enabled"],
         billing_reason=reason,
         period_start=start,
         period_end=end,

@@ -1,10 +1,12 @@
 """What happens by itself as time passes: cycles end, drafts finalize, charges are retried, first payments lapse."""
 
+import contextlib
 from typing import Final
 
 from integrations.stripe.sandbox import collection
 from integrations.stripe.sandbox.books import Books, Object, moment
 from integrations.stripe.sandbox.cycles import roll_over
+from integrations.stripe.sandbox.failures import StripeFailure
 
 FIRST_PAYMENT_WITHIN: Final = 23 * collection.HOUR
 """Stripe's docs: an incomplete subscription expires after 23 hours."""
@@ -50,7 +52,8 @@ def _act(books: Books, stored: Object) -> None:
         case "subscription", _:
             roll_over(books, stored)
         case "invoice", "draft":
-            collection.finalize(books, stored, is_advancing=True)
+            with contextlib.suppress(StripeFailure):  # of which `invoice.finalization_failed` has told
+                collection.finalize(books, stored, is_advancing=True)
             if stored["status"] == "open":
                 collection.collect(books, stored)
         case _:

@@ -11,12 +11,14 @@ from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure, declined
 from integrations.stripe.sandbox.forms import Currency, Metadata, Page, Params, Range, merged
 from integrations.stripe.sandbox.invoice_items import bill
+from integrations.stripe.sandbox.taxes import AutomaticTax, state
 
 Status = Literal["draft", "open", "paid", "void", "uncollectible"]
 
 
 class UpdateInvoice(Params):
     auto_advance: bool | None = None
+    automatic_tax: AutomaticTax | None = None
     description: str | None = None
     metadata: Metadata = Field(default_factory=dict)
 
@@ -53,6 +55,7 @@ def create_invoice(books: Books, params: CreateInvoice) -> Object:
         customer,
         currency=currency,
         is_advancing=bool(params.auto_advance),
+        is_taxed=params.automatic_tax is not None and params.automatic_tax.enabled,
         billing_reason="manual",
         description=params.description,
         metadata=params.metadata,
@@ -97,7 +100,12 @@ def update_invoice(books: Books, params: UpdateInvoice, invoice_id: str) -> Obje
         if not is_draft and params.auto_advance and invoice["next_payment_attempt"] is None:
             # Collection goes on. Stripe does not say when; an hour is our choice.
             changes["next_payment_attempt"] = books.now() + collection.HOUR
+    if params.automatic_tax is not None:
+        collection.require_status(invoice, "draft")
+        changes["automatic_tax"] = state(params.automatic_tax.enabled)
     books.change(invoice, **changes, metadata=merged(invoice["metadata"], params.metadata))
+    if params.automatic_tax is not None:
+        collection.retotal(books, invoice)
     return books.shown(invoice)
 
 

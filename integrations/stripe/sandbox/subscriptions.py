@@ -11,6 +11,7 @@ from integrations.stripe.sandbox.cycles import bill_first_period
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure, missing
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, merged
+from integrations.stripe.sandbox.taxes import AutomaticTax, setting
 
 Proration = Literal["none", "create_prorations", "always_invoice"]
 
@@ -29,6 +30,7 @@ class CreateSubscription(Params):
     billing_cycle_anchor: int | None = None
     proration_behavior: Proration = "create_prorations"
     payment_behavior: Literal["allow_incomplete"] = "allow_incomplete"
+    automatic_tax: AutomaticTax | None = None
     description: str | None = None
     metadata: Metadata = Field(default_factory=dict)
 
@@ -81,7 +83,7 @@ def create_subscription(books: Books, params: CreateSubscription) -> Object:
         billing_cycle_anchor=anchor,
         description=params.description,
         metadata=params.metadata,
-        automatic_tax={"enabled": False, "liability": None, "disabled_reason": None},
+        automatic_tax=setting(params.automatic_tax is not None and params.automatic_tax.enabled),
         billing_cycle_anchor_config=None,
         billing_mode={"type": "flexible", "flexible": {"proration_discounts": "included"}},
         billing_schedules=[],
