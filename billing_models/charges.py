@@ -10,7 +10,20 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from billing_models.tiers import Tiers, TiersMode, graduated, volume
-from inkmeter import WIDE, Config, Line, Problem, Rate, Rounding, StripePackage, StripePriceSpec, StripeTier, Units, invalid, packs
+from inkmeter import (
+    WIDE,
+    Config,
+    Line,
+    Problem,
+    Rate,
+    Rounding,
+    StripePackage,
+    StripePriceSpec,
+    StripeTier,
+    Units,
+    invalid,
+    packs,
+)
 
 
 class Pack(Config):

@@ -4,15 +4,16 @@ An invoice of a cycle goes onto the draft that Stripe makes at the cycle's end. 
 of its own: an opening, the last one after a cancellation, a cycle that Stripe never saw or finalized without us.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
-from inkmeter.errors import InkmeterError
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import jobs, periods
+from services import jobs, periods, stripe_lines
 from services.platform import Platform
+from services.stripe_lines import BooksDiffer as BooksDiffer
 from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
@@ -31,12 +32,6 @@ MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
 
-class BooksDiffer(InkmeterError):
-    """Stripe's total is not ours. The draft stays held and the difference is kept as a discrepancy."""
-
-    code = "BOOKS_DIFFER"
-
-
 async def push_invoice(platform: Platform, job: Job) -> None:
     """The job. Each line's Stripe id is stored as soon as it is known; a repeat adds only what is missing."""
     invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
@@ -44,7 +39,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
     if theirs.status == "draft":
         await platform.stripe.hold_invoice(theirs.id)
-        await _add_lines(platform, job, invoice, theirs)
+        await _add_lines(platform, job, invoice, theirs, await stripe_lines.matched(platform, invoice, theirs))
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
     final = await platform.stripe.finalize_invoice(theirs.id, key=f"invoice:{invoice.id}:finalize")
@@ -111,8 +106,11 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
     raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
 
 
-async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
-    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
+async def _add_lines(
+    platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice, by_stripe: Collection[UUID]
+) -> None:
+    found = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
+    items = [item for item in found if item.id not in by_stripe]
     served = [item.service_period_id for item in items]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
     for group in _grouped([item for item in items if item.amount_minor]):

@@ -19,7 +19,9 @@ from services import (
     refunds,
     settling,
     signing,
+    stripe_items,
     tenants,
+    usage_reports,
     webhooks,
 )
 from services.platform import Platform
@@ -39,6 +41,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     refunds.REFUND: refunds.finish_refund,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
+    stripe_items.ITEMS: stripe_items.settle_items_of,
+    stripe_items.FOLLOW: usage_reports.follow_usage,
     margins.CHECK: margins.check_margins,
 }
 

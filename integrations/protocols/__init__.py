@@ -12,8 +12,13 @@ from integrations.protocols.signnow import SignNowAccount as SignNowAccount
 from integrations.protocols.signnow import SignNowCallback as SignNowCallback
 from integrations.protocols.signnow import SignNowDocument as SignNowDocument
 from integrations.protocols.signnow import SignNowInvite as SignNowInvite
+from integrations.protocols.stripe import FailedReports as FailedReports
 from integrations.protocols.stripe import Stripe as Stripe
 from integrations.protocols.stripe import StripeEvent as StripeEvent
 from integrations.protocols.stripe import StripeInvoice as StripeInvoice
 from integrations.protocols.stripe import StripeLine as StripeLine
+from integrations.protocols.stripe import StripeMeter as StripeMeter
+from integrations.protocols.stripe import StripePrice as StripePrice
+from integrations.protocols.stripe import StripePriceTerms as StripePriceTerms
+from integrations.protocols.stripe import StripeProduct as StripeProduct
 from integrations.protocols.stripe import StripeSubscription as StripeSubscription

@@ -8,11 +8,12 @@ import stripe
 from integrations.stripe.catalog import Catalog
 from integrations.stripe.customers import Customers
 from integrations.stripe.invoices import Invoices
+from integrations.stripe.meters import Meters
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
+class StripeGateway(Customers, Catalog, Meters, Subscriptions, Invoices):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `api_base` points it at a sandbox. Connection errors, 409 and 5xx are repeated `max_network_retries` times
@@ -29,12 +30,13 @@ class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
     ) -> None:
         stripe.enable_telemetry = False  # else the package writes an id into the user's home
         self._http = http_client or HttpxClient()
-        self._v1 = stripe.StripeClient(
+        client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else None,
             http_client=self._http,
             max_network_retries=max_network_retries,
-        ).v1
+        )
+        self._v1, self._v2 = client.v1, client.v2
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -177,13 +177,13 @@ def list_prices(books: Books, params: ListPrices) -> Object:
 
 def amount_for(price: Object, quantity: Decimal | int) -> int:
     """What a quantity costs in minor units, rounded half up once."""
-    quantity = Decimal(quantity)
+    units = Decimal(quantity)
     if transform := price["transform_quantity"]:
         rounding = ROUND_CEILING if transform["round"] == "up" else ROUND_FLOOR
-        quantity = (quantity / transform["divide_by"]).to_integral_value(rounding)
-    exact = Decimal(price["unit_amount_decimal"] or 0) * quantity
+        units = (units / transform["divide_by"]).to_integral_value(rounding)
+    exact = Decimal(price["unit_amount_decimal"] or 0) * units
     if price["billing_scheme"] == "tiered":
-        exact = _tiered(price["tiers"], quantity, price["tiers_mode"] == "volume")
+        exact = _tiered(price["tiers"], units, price["tiers_mode"] == "volume")
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.stripe.sandbox import thin_events
-from integrations.stripe.sandbox.books import Books, Object, listed, paged
+from integrations.stripe.sandbox.books import Books, Object, paged
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import Page, Params
@@ -190,25 +190,20 @@ def list_summaries(books: Books, params: ListSummaries, meter_id: str) -> Object
     if params.start_time % size or params.end_time % size or params.end_time <= params.start_time:
         raise StripeFailure("start_time and end_time must be aligned, and in order.", param="start_time")
     step = params.end_time - params.start_time if params.value_grouping_window is None else size
-    summaries = []
-    for start in range(params.start_time, params.end_time, step):
-        if any(_in_span(known, meter_id, params.customer, start, start + step) for known in books.reported):
-            summaries.append(
-                {
-                    "id": f"mtrusg_{meter_id[-8:]}{start}",
-                    "object": "billing.meter_event_summary",
-                    "livemode": False,
-                    "meter": meter_id,
-                    "start_time": start,
-                    "end_time": start + step,
-                    "aggregated_value": float(usage(books, meter_id, params.customer, start, start + step)),
-                }
-            )
-    if params.starting_after or params.ending_before:
-        return paged(summaries, params, f"/v1/billing/meters/{meter_id}/event_summaries", newest_first=True)
-    newest = summaries[::-1]
-    url = f"/v1/billing/meters/{meter_id}/event_summaries"
-    return {**listed(newest[: params.limit], url), "has_more": len(newest) > params.limit}
+    summaries = [
+        {
+            "id": f"mtrusg_{meter_id[-8:]}{start}",
+            "object": "billing.meter_event_summary",
+            "livemode": False,
+            "meter": meter_id,
+            "start_time": start,
+            "end_time": start + step,
+            "aggregated_value": float(usage(books, meter_id, params.customer, start, start + step)),
+        }
+        for start in range(params.start_time, params.end_time, step)
+        if any(_in_span(known, meter_id, params.customer, start, start + step) for known in books.reported)
+    ]
+    return paged(summaries, params, f"/v1/billing/meters/{meter_id}/event_summaries")
 
 
 def usage(books: Books, meter_id: str, customer: str, start: int, end: int, received_by: int | None = None) -> Decimal:
