@@ -76,9 +76,9 @@ class Charge(Config):
     def at_stripe(self, included: int, fee: Decimal | None = None) -> StripePriceSpec | None:
         """How Stripe would charge it after `included` free units, beside a fee; None where it cannot.
 
-        Stripe has no tiers over packs, so none after included units, and no percentages. It picks the volume tier by the total, included units
-        and all, where we pick it by what is billed. And we do not rely on what it does with a flat fee in the
-        very first tier when nothing is used.
+        Stripe has no tiers over packs, so no packs after free units, and no percentages. It picks the volume tier by
+        the total, included units and all, where we pick it by what is billed. And we do not rely on what it does with
+        a flat fee in the very first tier when nothing is used.
         """
         is_volume = self.tiers is not None and self.tiers_mode is TiersMode.VOLUME
         if self.pack and not included:

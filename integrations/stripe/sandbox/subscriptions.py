@@ -173,7 +173,7 @@ def list_subscriptions(books: Books, params: ListSubscriptions) -> Object:
 
 def update_subscription(books: Books, params: UpdateSubscription, subscription_id: str) -> Object:
     subscription = _running(books, subscription_id)
-    for change in params.items:
+    for change in sorted(params.items, key=lambda change: change.deleted):  # what stays carries the period
         _change_item(books, subscription, change, params.proration_behavior)
     if not subscription["items"]["data"]:
         raise StripeFailure("A subscription must have at least one active item.", param="items")
