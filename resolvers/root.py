@@ -19,6 +19,7 @@ from resolvers import (
     tenants,
     upstream,
     usage,
+    usage_reports,
     webhooks,
 )
 
@@ -41,6 +42,7 @@ Query = create_type(
         nodes.node,
         plans.plan,
         plans.plans_list,
+        usage_reports.drift_list,
         invoices.preview_change,
         tenants.tenant,
         tenants.tenants_list,
@@ -77,6 +79,8 @@ Mutation = create_type(
         upstream.record_upstream_usage,
         usage.record_usage,
         credits.refund_credits,
+        usage_reports.repair_stripe_mirror,
+        usage_reports.report_usage_to_stripe,
         subscriptions.resume_subscription,
         credits.revoke_credits,
         documents.send_invite,

@@ -123,8 +123,9 @@ async def close_due_period(platform: Platform, job: Job) -> None:
 async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
     now = platform.clock.now()
     carried = await meters.carried_codes(platform)
-    is_metered = period.stripe_usage is StripeUsage.METERED and period.ends_at <= now
-    reported = await usage_reports.require_reported(platform, period) if is_metered else None
+    reported = None
+    if period.stripe_usage is StripeUsage.METERED and period.ends_at <= now:
+        reported = await usage_reports.require_reported(platform, period)
     async with transaction():
         # In the order in which usage takes them. One that gets its first late event from now on waits for the next.
         touched = await periods_with_late_events(tenant.id, period.starts_at, carried)
@@ -146,8 +147,10 @@ async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
         for entered in [*touched, gate]:
             await _require_agreement(platform, entered)
         following = await period_at(tenant.id, gate.ends_at) if periods.goes_on(subscription, gate.ends_at) else None
-        at_stripe = await usage_reports.reported_units(gate) if gate.stripe_usage else None
-        if is_metered and reported != at_stripe:
+        # Stripe bills nothing of a period with which the subscription ends.
+        is_theirs = gate.stripe_usage and periods.goes_on(subscription, gate.ends_at)
+        at_stripe = await usage_reports.reported_units(gate) if is_theirs else None
+        if is_theirs and gate.stripe_usage is StripeUsage.METERED and reported != at_stripe:
             raise Conflict("a report to Stripe was settled meanwhile; close again", path=("tenantId",))
         lines = await lines_due(platform, subscription, gate, following, touched, at_stripe)
         plan = await plan_of(platform, subscription, gate)

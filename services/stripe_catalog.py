@@ -13,6 +13,8 @@ from storage.plans import Plan, Price, StripeMode
 from storage.usage_reports import StripeMeter
 
 EVENT_PREFIX: Final = "inkmeter_"
+METER_SETTINGS: Final = ("sum", ("stripe_customer_id", "value"))
+"""How every meter of ours reads its events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,10 @@ async def ensure_plan(platform: Platform, terms: PlanTerms) -> Plan:
     if plan.stripe_mode is StripeMode.METERED:
         for mirrored in await mirrored_prices(platform, terms, plan):
             if mirrored.stripe_id is None:
-                made = await platform.stripe.ensure_price(
-                    key=mirrored.key, terms=mirrored.terms, lookup_key=mirrored.lookup_key
-                )
+                wanted = {"key": mirrored.key, "lookup_key": mirrored.lookup_key}
+                made = await platform.stripe.ensure_price(terms=mirrored.terms, **wanted)
+                if not made.is_active or made.terms != mirrored.terms:  # not of our making; nobody has it yet
+                    made = await platform.stripe.replace_price(terms=mirrored.terms, **wanted)
                 await mirrored.remember(made.id)
     return plan
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from inkmeter.errors import Conflict, InkmeterError, PaymentRefused
-from services import jobs, phases, readings, stripe_catalog, stripe_items
+from services import jobs, periods, phases, readings, stripe_catalog, stripe_items
 from services.platform import Platform
 from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
@@ -246,10 +246,14 @@ async def sum_at_stripe(platform: Platform, period: Period, meter: StripeMeter, 
 
 
 async def require_reported(platform: Platform, period: Period) -> Mapping[str, int]:
-    """Report a METERED period for the last time, and answer its units by meter once Stripe's sums agree.
+    """Report a METERED period for the last time, and answer its units by meter once Stripe's sums agree. With one that
+    the subscription ends nothing is asked: it is ours to bill.
 
     Raises Conflict while the outcome of a report is unknown, or Stripe's sums differ.
     """
+    subscription = await Subscription.get(tenant_id=period.tenant_id, id=period.subscription_id)
+    if not periods.goes_on(subscription, period.ends_at):
+        return {}
     await report_period(platform, period)
     for stream in await _streams(platform, period):
         reports = await stream.reports()
