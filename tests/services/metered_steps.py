@@ -12,8 +12,8 @@ USAGE: Final = price("invites_sent", "per-document", unitPrice="0.25", freeUnits
 FEE: Final = price("documents_created", "tiered", fee="10.00", included=2, overage={"unitPrice": "1.50"})
 SEATS: Final = price("seats", "per-seat", seatPrice="9.00", seatProration="NONE")
 APRIL, MAY, JUNE, JULY = (datetime(2026, month, 10, tzinfo=UTC) for month in (4, 5, 6, 7))
-METERED: Final = {"stripeMode": "METERED"}
-AHEAD: Final = {**METERED, "fees": "ADVANCE"}
+METERED: Final[dict[str, Any]] = {"stripeMode": "METERED"}
+AHEAD: Final[dict[str, Any]] = {**METERED, "fees": "ADVANCE"}
 
 
 async def join(world: World, *prices: Json, reference: str = "acme", code: str = "metered", **terms: Any) -> Customer:
