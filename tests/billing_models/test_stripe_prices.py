@@ -62,6 +62,7 @@ TENTH, TWENTIETH = Decimal("0.10"), Decimal("0.05")
         ),
         ("metered", {"tiers": TIERS, "tiersMode": "VOLUME", "freeUnits": 1}, None),
         ("metered", {"tiers": FLAT_FIRST}, None),
+        ("metered", {"tiers": FLAT_FIRST, "freeUnits": 5}, None),
         ("metered", {"pack": {"size": 5, "price": "1"}}, StripePriceSpec(package=StripePackage(5, Decimal(1)))),
         ("metered", {"pack": {"size": 5, "price": "1"}, "freeUnits": 1}, None),
         ("metered", {"percentage": "2.9"}, None),

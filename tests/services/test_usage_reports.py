@@ -79,7 +79,7 @@ async def test_a_report_that_was_never_sent_is_sent_anew_under_another_name(worl
     await pass_hours(world, *range(1, 27))
     assert await reports() == [(8, "FAILED"), (8, "SENDING")]
     await clear_faults(world)
-    await pass_hours(world, 27)
+    await pass_hours(world, 27, 28)
     assert (await reports(), await counted(world)) == ([(8, "FAILED"), (8, "SENT")], 8)
 
 
