@@ -19,7 +19,8 @@ async def report_usage_to_stripe(info: Info, input: types.ReportUsageToStripeInp
     require_operator(info)
     tenant = await acting_tenant(info, input.tenant_id)
     reports = await usage_reports.report_due(info.context.platform, tenant)
-    return types.ReportUsageToStripePayload(reports=[_report_type(report) for report in reports])
+    reporting = types.UsageReporting(reports=[_report_type(report) for report in reports])
+    return types.ReportUsageToStripePayload(reporting=reporting)
 
 
 @query("What at Stripe is not as Inkmeter made it. Asks Stripe. Operator only.", name="stripeDrift")
@@ -35,9 +36,8 @@ async def drift_list(
 async def repair_stripe_mirror(info: Info, input: types.RepairStripeMirrorInput) -> types.RepairStripeMirrorPayload:
     require_operator(info)
     repaired, left = await stripe_drift.repair_mirror(info.context.platform, input.plan_code)
-    return types.RepairStripeMirrorPayload(
-        repaired=[_drift_type(drift) for drift in repaired], left=[_drift_type(drift) for drift in left]
-    )
+    repair = types.MirrorRepair(repaired=[_drift_type(d) for d in repaired], left=[_drift_type(d) for d in left])
+    return types.RepairStripeMirrorPayload(repair=repair)
 
 
 def _report_type(report: UsageReport) -> types.UsageReport:

@@ -36,11 +36,16 @@ class ReportUsageToStripeInput:
     tenant_id: relay.GlobalID = strawberry.field(description="Whose.")
 
 
+@strawberry.type(description="What stands reported.")
+class UsageReporting:
+    reports: list[UsageReport] = strawberry.field(
+        description="All reports of the METERED billing periods that are not closed."
+    )
+
+
 @strawberry.type(description="What became of `reportUsageToStripe`.")
 class ReportUsageToStripePayload:
-    reports: list[UsageReport] = strawberry.field(
-        default_factory=list, description="All reports of the METERED billing periods that are not closed."
-    )
+    reporting: UsageReporting | None = strawberry.field(default=None, description="What stands reported now.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
 
 
@@ -71,8 +76,13 @@ class RepairStripeMirrorInput:
     plan_code: str | None = strawberry.field(default=None, description="Only this plan's product and prices.")
 
 
+@strawberry.type(description="What was put right at Stripe.")
+class MirrorRepair:
+    repaired: list[StripeDrift] = strawberry.field(description="What was put right.")
+    left: list[StripeDrift] = strawberry.field(description="What somebody has to decide.")
+
+
 @strawberry.type(description="What became of `repairStripeMirror`.")
 class RepairStripeMirrorPayload:
-    repaired: list[StripeDrift] = strawberry.field(default_factory=list, description="What was put right.")
-    left: list[StripeDrift] = strawberry.field(default_factory=list, description="What somebody has to decide.")
+    repair: MirrorRepair | None = strawberry.field(default=None, description="What was put right, and what is left.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

@@ -7,8 +7,8 @@ import typer
 from server.terminal import out, tenant_uuid, with_platform
 from services import stripe_drift, tenants, usage_reports
 from services.platform import Platform
+from services.report_sending import COUNTED, OPEN, UsageReport
 from services.stripe_drift import Drift
-from services.usage_reports import COUNTED, UsageReport
 
 stripe_app = typer.Typer()
 
@@ -46,7 +46,7 @@ def report_usage(
         return await usage_reports.report_due(platform, only)
 
     reports = with_platform(run)
-    unsure = [report for report in reports if report.state in usage_reports.OPEN]
+    unsure = [report for report in reports if report.state in OPEN]
     for report in unsure:
         out.print(f"{report.meter}: {report.units} {report.state} ({report.id})", markup=False, soft_wrap=True)
     taken = sum(report.state in COUNTED for report in reports)

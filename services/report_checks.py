@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Final
 
 from inkmeter.errors import InvalidInput, Problem
-from services import usage_reports
+from services import report_sending
 from services.platform import Platform
-from services.usage_reports import COUNTED, OPEN, ReportState, UsageReport
+from services.report_sending import COUNTED, OPEN, ReportState, UsageReport
 from storage.database import transaction
 from storage.tenants import Tenant
 from storage.usage_reports import StripeMeter
@@ -32,7 +32,7 @@ async def take_error_report(platform: Platform, event_id: str) -> Callable[[], A
             report = await _find(identifier)
             if report is not None:
                 is_ours = True
-                await usage_reports.fail_report(platform, report, code)
+                await report_sending.fail_report(platform, report, code)
         return None if is_ours else "no report of ours"
 
     return effect
@@ -74,11 +74,11 @@ async def _agrees(platform: Platform, tenant_id: int, code: str, start: datetime
         end=start + DAY,
         by_day=True,
     )
-    ours, theirs = usage_reports.counted(reports), found.get(start, Decimal(0))
+    ours, theirs = report_sending.counted(reports), found.get(start, Decimal(0))
     if ours != theirs:
         evidence = {"meter": code, "day": start.date().isoformat(), "reports": [str(r.id) for r in reports]}
         subject = f"{code}:{start.date().isoformat()}"
-        await usage_reports.note_difference(platform, tenant_id, "METER_DAY", subject, ours, theirs, evidence)
+        await report_sending.note_difference(platform, tenant_id, "METER_DAY", subject, ours, theirs, evidence)
         return False
     async with transaction():
         ids = [report.id for report in reports if report.state in COUNTED]

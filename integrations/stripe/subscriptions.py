@@ -74,14 +74,8 @@ class Subscriptions(Requests):
         if (await self.subscription(subscription_id)).status == "canceled":
             return
         try:
-            await self._one(
-                self._v1.subscriptions.cancel_async(
-                    subscription_id,
-                    # Said, not left to a default: what is still to be billed goes onto an invoice of ours.
-                    params={"invoice_now": False, "prorate": False},
-                    options={"idempotency_key": key},
-                )
-            )
+            # Stripe's docs: `invoice_now` and `prorate` are false unless they are given.
+            await self._one(self._v1.subscriptions.cancel_async(subscription_id, options={"idempotency_key": key}))
         except PaymentRefused:
             if (await self.subscription(subscription_id)).status != "canceled":
                 raise

@@ -26,8 +26,8 @@ async def drift(world: World) -> list[tuple[str, str, bool]]:
 
 
 async def repair(world: World) -> tuple[list[str], list[str]]:
-    answer = await do(world.operator, "repairStripeMirror", f"repaired {{ {DRIFT} }} left {{ {DRIFT} }}")
-    repaired, left = ([entry["kind"] for entry in answer[name]] for name in ("repaired", "left"))
+    answer = await do(world.operator, "repairStripeMirror", f"repair {{ repaired {{ {DRIFT} }} left {{ {DRIFT} }} }}")
+    repaired, left = ([entry["kind"] for entry in answer["repair"][name]] for name in ("repaired", "left"))
     return repaired, left
 
 

@@ -193,8 +193,8 @@ async def test_two_workers_make_one_report(world: World) -> None:
 async def test_reporting_by_hand(world: World) -> None:
     customer = await join(world)
     await customer.record(event("a", 8))
-    selection = "reports { identifier meter units state at reason }"
+    selection = "reporting { reports { identifier meter units state at reason } }"
     answer = await do(world.operator, "reportUsageToStripe", selection, tenantId=customer.id)
-    [report] = answer["reports"]
+    [report] = answer["reporting"]["reports"]
     assert (report["meter"], report["units"], report["state"]) == ("invites_sent", "8", "SENT")
     assert await reports() == [(8, "SENT")]

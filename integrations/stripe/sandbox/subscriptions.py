@@ -11,8 +11,7 @@ from integrations.stripe.sandbox.cycles import bill_first_period
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure, missing
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, merged
-
-Proration = Literal["none", "create_prorations", "always_invoice"]
+from integrations.stripe.sandbox.items import Proration, new_item, set_quantity
 
 
 class NewItem(BaseModel):
@@ -111,7 +110,7 @@ def create_subscription(books: Books, params: CreateSubscription) -> Object:
         trial_start=None,
     )
     items = [
-        _new_item(books, subscription, price, item.quantity, item.metadata, (now, end))
+        new_item(books, subscription, price, item.quantity, item.metadata, (now, end))
         for item, price in zip(params.items, prices, strict=True)
     ]
     subscription["items"] = listed(items, f"/v1/subscription_items?subscription={subscription['id']}")
@@ -120,34 +119,6 @@ def create_subscription(books: Books, params: CreateSubscription) -> Object:
     if params.billing_cycle_anchor is None:
         bill_first_period(books, subscription)
     return books.shown(subscription)
-
-
-def _new_item(
-    books: Books,
-    subscription: Object,
-    price: Object,
-    quantity: int | None,
-    metadata: dict[str, str],
-    period: tuple[int, int],
-) -> Object:
-    is_metered = price["recurring"]["usage_type"] == "metered"
-    if is_metered and quantity is not None:
-        raise StripeFailure("A metered item has no quantity.", param="items[0][quantity]")
-    item = books.new(
-        "subscription_item",
-        created=books.now(),
-        subscription=subscription["id"],
-        price=price,
-        metadata=metadata,
-        current_period_start=period[0],
-        current_period_end=period[1],
-        billing_thresholds=None,
-        discounts=[],
-        tax_rates=[],
-    )
-    if not is_metered:
-        item["quantity"] = 1 if quantity is None else quantity
-    return item
 
 
 def retrieve_subscription(books: Books, params: Params, subscription_id: str) -> Object:
@@ -189,7 +160,7 @@ def update_subscription(books: Books, params: UpdateSubscription, subscription_i
 def _change_item(books: Books, subscription: Object, change: ChangedItem, proration: Proration) -> None:
     """Stripe's docs: an entry without the id of an item adds one; a subscription has each price once."""
     items = subscription["items"]["data"]
-    price = books.get("price", change.price, "items[0][price]") if change.price is not None else None
+    price = books.get("price", change.price, "items[0][price]") if change.price else None
     if (change.id is None or change.deleted or price) and proration != "none":
         raise StripeFailure(
             "The sandbox does not prorate: set `proration_behavior` to `none`.", param="proration_behavior"
@@ -201,8 +172,8 @@ def _change_item(books: Books, subscription: Object, change: ChangedItem, prorat
     if change.id is None:
         if price is None:
             raise StripeFailure("Missing required param: items[0][price].", code="parameter_missing")
-        period = (items[0]["current_period_start"], items[0]["current_period_end"])
-        items.append(_new_item(books, subscription, price, change.quantity, change.metadata, period))
+        now = (items[0]["current_period_start"], items[0]["current_period_end"])
+        items.append(new_item(books, subscription, price, change.quantity, change.metadata, now))
         return
     item = books.get("subscription_item", change.id, "items[0][id]")
     if change.deleted:
@@ -211,7 +182,7 @@ def _change_item(books: Books, subscription: Object, change: ChangedItem, prorat
         return
     if price is not None:
         item["price"] = price
-    _set_quantity(item, change.quantity, proration)
+    set_quantity(item, change.quantity, proration)
     item["metadata"] = merged(item["metadata"], change.metadata)
 
 
@@ -233,7 +204,7 @@ def retrieve_item(books: Books, params: Params, item_id: str) -> Object:
 
 def update_item(books: Books, params: UpdateItem, item_id: str) -> Object:
     item = books.get("subscription_item", item_id)
-    _set_quantity(item, params.quantity, params.proration_behavior)
+    set_quantity(item, params.quantity, params.proration_behavior)
     item["metadata"] = merged(item["metadata"], params.metadata)
     books.emit("customer.subscription.updated", books.get("subscription", item["subscription"]), {})
     return books.shown(item)
@@ -268,18 +239,6 @@ def _first_cycle(params: CreateSubscription, recurring: Object, now: int) -> tup
             "The sandbox does not prorate: set `proration_behavior` to `none`.", param="proration_behavior"
         )
     return anchor, anchor
-
-
-def _set_quantity(item: Object, quantity: int | None, proration: Proration) -> None:
-    if quantity is None or quantity == item.get("quantity"):
-        return
-    if "quantity" not in item:
-        raise StripeFailure("A metered item has no quantity.", param="items[0][quantity]")
-    if proration != "none":
-        raise StripeFailure(
-            "The sandbox does not prorate: set `proration_behavior` to `none`.", param="proration_behavior"
-        )
-    item["quantity"] = quantity
 
 
 def _running(books: Books, subscription_id: str) -> Object:

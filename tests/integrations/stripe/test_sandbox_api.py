@@ -27,6 +27,8 @@ async def test_every_kind_of_object_has_stripes_shape(openapi: object, world: Wo
     await world.post("/v1/webhook_endpoints", url="http://host/other", **{"enabled_events[]": "invoice.paid"})
     customer = (await world.books())["customer"][0]["id"]
     await world.post("/v1/invoiceitems", customer=customer, amount=100, currency="usd")
+    meter = {"display_name": "Sent", "event_name": "sent", "default_aggregation[formula]": "sum"}
+    await world.post("/v1/billing/meters", **meter)
     books = await world.books()
     assert all(books.values()), "a kind without an object would not be checked"
     assert [error for kind in books.values() for stored in kind for error in answer_errors(stored)] == []
