@@ -13,6 +13,7 @@ from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, LineItem, LineKind
 from storage.plans import Price
+from storage.subscriptions import Period
 
 
 class BooksDiffer(InkmeterError):
@@ -51,6 +52,10 @@ class _Match:
         return self.theirs[0].quantity if len(self.theirs) == 1 else None
 
     @property
+    def is_empty(self) -> bool:
+        return all(line.amount.minor == 0 and not line.quantity for line in self.theirs)
+
+    @property
     def differs(self) -> bool:
         quantity = self.their_quantity
         return self.our_minor != self.their_minor or quantity not in (None, self.our_quantity)
@@ -65,11 +70,16 @@ async def matched(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -
         if line.price_id is not None and line.invoice_item_id is None:
             by_price.setdefault(line.price_id, []).append(line)
     items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id)
+    period = await Period.get(tenant_id=invoice.tenant_id, id=invoice.period_id)
+    # Stripe may have the price of a period that never became METERED: its line is empty, and ours is added.
+    is_reported = bool(period.stripe_usage)
     found: set[UUID] = set()
     for kind, column in ((LineKind.FEE, "stripe_fee_id"), (LineKind.USAGE, "stripe_usage_id")):
         for price in await Price.filter(**{f"{column}__in": list(by_price)}):
             ours = [item for item in items if item.kind is kind and item.price_id == price.id]
             match = _Match(price, kind, ours, by_price[getattr(price, column)])
+            if kind is LineKind.USAGE and not is_reported and match.is_empty:
+                continue
             if match.differs:
                 raise await _differ(platform, invoice, theirs, match)
             ids = [item.id for item in ours]

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from inkmeter.errors import Conflict, InkmeterError
+from inkmeter.errors import Conflict, InkmeterError, UpstreamError
 from services import jobs, periods, phases, readings, stripe_catalog, stripe_items
 from services.platform import Platform
 from services.report_sending import AFTER_END, COUNTED, OPEN, REMEMBERED, Stream, counted, finish, move, sum_at_stripe
@@ -40,7 +40,10 @@ async def follow_usage(platform: Platform, job: Job) -> None:
     if period.state is PeriodState.OPEN:
         subscription = await Subscription.get(tenant_id=period.tenant_id, id=period.subscription_id)
         # Also begins the next period, once this one is over.
-        await stripe_items.settle_items(platform, subscription)
+        try:
+            await stripe_items.settle_items(platform, subscription)
+        except UpstreamError as error:  # however long it lasts, the job waits for its end
+            raise jobs.NotYet(error.message) from error
         await report_period(platform, period)
         left = period.ends_at - platform.clock.now()
         raise jobs.NotYet("the period is not closed", min(EVERY, left) if left > timedelta() else EVERY)

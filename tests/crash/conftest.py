@@ -82,7 +82,7 @@ class City:
         await self.travel_to(self.clock.now() + timedelta(minutes=5))
         [meter] = (await self.stripe.get("/_sandbox/books")).json()["billing.meter"]
         now = int(self.clock.now().timestamp()) // 60 * 60
-        span = {"customer": tenant.stripe_customer_id, "start_time": now - 86_400, "end_time": now + 60}
+        span: dict[str, Any] = {"customer": tenant.stripe_customer_id, "start_time": now - 86_400, "end_time": now + 60}
         headers = {"authorization": "Bearer sk_test_inkmeter"}
         path = f"/v1/billing/meters/{meter['id']}/event_summaries"
         found = (await self.stripe.get(path, params=span, headers=headers)).json()["data"]

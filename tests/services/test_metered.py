@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from storage.database import rows
 from storage.plans import Price as StoredPrice
+from storage.subscriptions import Period
 from tests.services.metered_steps import (
     AHEAD,
     APRIL,
@@ -22,7 +24,7 @@ from tests.services.metered_steps import (
     lines,
     reports,
 )
-from tests.services.steps import INVITES, event, make_plan, price, stripe_books
+from tests.services.steps import INVITES, event, fault, make_plan, price, stripe_books
 from tests.services.terms import billed, cancel, change_plan, change_seats, resume, told
 from tests.world import START, World
 
@@ -200,3 +202,28 @@ async def test_a_line_that_stripe_rates_otherwise_is_held(world: World) -> None:
     assert kind == "METERED_LINE"
     assert (await billed(customer))[-1]["state"] == "FINALIZED"
     assert [i["status"] for i in await at_stripe(world)] == ["draft"]
+
+
+async def test_an_outage_that_outlasts_a_period(world: World) -> None:
+    """Nothing could be reported: all of the usage is ours to bill, once Stripe can be asked again."""
+    customer = await join(world)
+    await customer.record(event("a", 8))
+    await fault(world.stripe, "500", 3000, on="/v1/billing/meter_events")
+    await world.travel_to(START + timedelta(days=20))
+    await world.work()
+    for hours in (0, 1, 2, 3):
+        await cycle(world, APRIL + timedelta(hours=hours))
+    [ours], [theirs] = await billed(customer), await at_stripe(world)
+    assert [(kind, amount) for kind, _, amount in told(ours)] == [("ADJUSTMENT", "1.25")]
+    assert (theirs["total"], ours["state"], await reports()) == (125, "PAID", [(8, "FAILED")])
+    assert await differences() == []
+
+
+async def test_a_period_that_never_became_metered_is_ours(world: World) -> None:
+    customer = await join(world)
+    await Period.all().update(stripe_usage=None)
+    await rows("UPDATE job SET state = 'DONE' WHERE topic = 'usage.report'")
+    await customer.record(event("a", 8))
+    await cycle(world, APRIL)
+    assert [i["total"] for i in await at_stripe(world)] == [125]
+    assert ((await billed(customer))[0]["state"], await reports(), await differences()) == ("PAID", [], [])

@@ -98,3 +98,11 @@ async def test_discounts_are_no_part_of_it(world: World) -> None:
     assert (await discount(other, percent="10"))["userErrors"] == []
     plan = await make_plan(world, USAGE, SEATS, code="c", **AHEAD)
     assert "discount" in refused(await change_plan(other, plan, "PERIOD_END"))["message"]
+
+
+async def test_pauses_are_no_part_of_it(world: World) -> None:
+    customer = await join(world)
+    paused = await do(
+        customer.api, "pauseSubscription", "subscription { id }", tenantId=customer.id, at="NOW", idempotencyKey="p"
+    )
+    assert "fees of a pause" in refused(paused)["message"]
