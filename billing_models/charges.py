@@ -10,7 +10,20 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from billing_models.tiers import Tiers, TiersMode, graduated, volume
-from inkmeter import WIDE, Config, Line, Problem, Rate, Rounding, StripePriceSpec, StripeTier, Units, invalid, packs
+from inkmeter import (
+    WIDE,
+    Config,
+    Line,
+    Problem,
+    Rate,
+    Rounding,
+    StripePackage,
+    StripePriceSpec,
+    StripeTier,
+    Units,
+    invalid,
+    packs,
+)
 
 
 class Pack(Config):
@@ -63,11 +76,13 @@ class Charge(Config):
     def at_stripe(self, included: int, fee: Decimal | None = None) -> StripePriceSpec | None:
         """How Stripe would charge it after `included` free units, beside a fee; None where it cannot.
 
-        Stripe has no tiers over packs and no percentages. It picks the volume tier by the total, included units
-        and all, where we pick it by what is billed. And we do not rely on what it does with a flat fee in the
-        very first tier when nothing is used.
+        Stripe has no tiers over packs, so no packs after free units, and no percentages. It picks the volume tier by
+        the total, included units and all, where we pick it by what is billed. And we do not rely on what it does with
+        a flat fee in the very first tier when nothing is used.
         """
         is_volume = self.tiers is not None and self.tiers_mode is TiersMode.VOLUME
+        if self.pack and not included:
+            return StripePriceSpec(fee, package=StripePackage(self.pack.size, self.pack.price, self.pack.rounding))
         if self.pack or self.percentage is not None or (is_volume and included):
             return None
         tiers = [StripeTier(included)] if included else []

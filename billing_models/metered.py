@@ -48,8 +48,11 @@ class Metered(Charge, BillingModel):
         return Decimal(self.free_units)
 
     def stripe_price(self) -> StripePriceSpec | None:
-        """Stripe's prices know no least and no most."""
-        return self.at_stripe(self.free_units) if self.spend_bounds() == (None, None) else None
+        """Stripe's prices know no least and no most, and charge no flat fee of a tier that is not reached."""
+        is_due_unused = self.tiers and self.tiers[0].flat_fee and self.flat_fee_when_unused
+        if self.spend_bounds() != (None, None) or is_due_unused:
+            return None
+        return self.at_stripe(self.free_units)
 
 
 @hookimpl

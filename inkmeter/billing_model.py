@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from inkmeter.errors import InvalidConfig, Problem
 from inkmeter.money import WIDE, Money, currency_digits, to_money
 from inkmeter.periods import Proration
-from inkmeter.usage import Usage
+from inkmeter.usage import Rounding, Usage
 
 MAX_PLACES: Final = 12
 """Digits after the point that a unit price may have; Stripe's `unit_amount_decimal` allows as many."""
@@ -115,15 +115,25 @@ class StripeTier:
 
 
 @dataclass(frozen=True, slots=True)
+class StripePackage:
+    """Units that are sold together: Stripe's `transform_quantity`, with the price of one package."""
+
+    size: int
+    price: Decimal
+    rounding: Rounding = Rounding.UP
+
+
+@dataclass(frozen=True, slots=True)
 class StripePriceSpec:
-    """How Stripe would express a price: a licensed `unit_price` per period or seat, `tiers` over metered
-    usage, or both.
+    """How Stripe would express a price: a licensed `unit_price` per period or seat, and `tiers` or a `package` over
+    metered usage. Amounts are in major units.
     """
 
     unit_price: Decimal | None = None
     per_seat: bool = False
     tiers: tuple[StripeTier, ...] = ()
     tiers_mode: str = "graduated"
+    package: StripePackage | None = None
 
 
 class BillingModel(Config):
@@ -205,7 +215,10 @@ class BillingModel(Config):
         return None, None
 
     def stripe_price(self) -> StripePriceSpec | None:
-        """How Stripe itself would express this price; None where it cannot, so that only we can rate it."""
+        """How Stripe itself would express this price; None where it cannot, so that only we can rate it.
+
+        Stripe must come to the same integer for every quantity. A plan with `stripeMode: METERED` asks.
+        """
         return None
 
 

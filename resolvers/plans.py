@@ -20,7 +20,18 @@ from schema.refusals import TopUpPack, next_plan_type
 from schema.scalars import BigInt, CurrencyCode, Json
 from services import plans, rating
 from services.measures import quantity_of
-from services.plans import CreatePlan, FeesDue, LimitPolicy, NewAutoTopUp, NewPack, NewPrice, NewQuota, Plan, Quota
+from services.plans import (
+    CreatePlan,
+    FeesDue,
+    LimitPolicy,
+    NewAutoTopUp,
+    NewPack,
+    NewPrice,
+    NewQuota,
+    Plan,
+    Quota,
+    StripeMode,
+)
 from services.terms import PlanTerms
 
 
@@ -42,6 +53,7 @@ def plan_type(terms: PlanTerms) -> types.Plan:
         fees=types.FeesDue[plan.fees.name],
         minimum_commitment=_money(plan.minimum_minor, plan.currency),
         successor=next_plan_type(terms.successor) if terms.successor else None,
+        stripe_mode=types.StripeMode[plan.stripe_mode.name],
         created_at=plan.created_at,
     )
 
@@ -87,6 +99,7 @@ async def create_plan(info: Info, input: types.CreatePlanInput) -> types.CreateP
         fees=FeesDue[input.fees.name],
         minimum_commitment=input.minimum_commitment,
         successor_id=None if successor is None else uuid_of(successor, "Plan", path=("successorId",)),
+        stripe_mode=StripeMode[input.stripe_mode.name],
     )
     return types.CreatePlanPayload(plan=plan_type(await plans.create_plan(info.context.platform, command)))
 

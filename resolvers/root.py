@@ -23,6 +23,7 @@ from resolvers import (
     tenants,
     upstream,
     usage,
+    usage_reports,
     webhooks,
 )
 
@@ -47,6 +48,7 @@ Query = create_type(
         nodes.node,
         plans.plan,
         plans.plans_list,
+        usage_reports.drift_list,
         invoices.preview_change,
         outbox.stripe_calls,
         tenants.tenant,
@@ -89,7 +91,9 @@ Mutation = create_type(
         discrepancies.reconcile_stripe,
         usage.record_usage,
         credits.refund_credits,
+        usage_reports.repair_stripe_mirror,
         webhooks.replay_webhook,
+        usage_reports.report_usage_to_stripe,
         subscriptions.resume_subscription,
         jobs.retry_job,
         credits.revoke_credits,

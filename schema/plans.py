@@ -33,6 +33,12 @@ class FeesDue(Enum):
     ADVANCE = strawberry.enum_value("ADVANCE", description="Before their period begins.")
 
 
+@strawberry.enum(description="Who makes the amounts of a plan's fees and usage.")
+class StripeMode(Enum):
+    COMPUTED = strawberry.enum_value("COMPUTED", description="Inkmeter; Stripe gets finished lines.")
+    METERED = strawberry.enum_value("METERED", description="Stripe, of the usage that is reported to its meters.")
+
+
 @strawberry.type(description="A billing model with its configuration, for one meter.")
 class Price:
     meter: str = strawberry.field(description="What is counted.")
@@ -70,6 +76,7 @@ class Plan(Node):
     fees: FeesDue = strawberry.field(description="When its fees are billed.")
     minimum_commitment: Money | None = strawberry.field(description="The least that a whole billing period costs.")
     successor: NextPlan | None = strawberry.field(description="The plan that AUTO_UPGRADE goes on with.")
+    stripe_mode: StripeMode = strawberry.field(description="Who makes the amounts of its fees and usage.")
     created_at: datetime = strawberry.field(description="When this version was made.")
 
 
@@ -136,6 +143,10 @@ class CreatePlanInput:
     )
     successor_id: relay.GlobalID | None = strawberry.field(
         default=None, description="An existing plan of the same currency and interval, for AUTO_UPGRADE to go on with."
+    )
+    stripe_mode: StripeMode = strawberry.field(
+        default=StripeMode.COMPUTED,
+        description="METERED lets Stripe price the usage; refused where it would bill something else.",
     )
 
 

@@ -26,6 +26,7 @@ from server.reconcile_command import reconcile_app
 from server.sandboxes import OPERATOR_KEY, open_sandboxes
 from server.serving import address, listen, stopping
 from server.settings import Settings
+from server.stripe_commands import stripe_app
 from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
 from server.upstream_commands import upstream_app
 from server.wiring import open_platform, plugins_of
@@ -45,6 +46,7 @@ keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(metering_app)
 app.add_typer(query_app)
+app.add_typer(stripe_app)
 app.add_typer(upstream_app)
 app.add_typer(work_app)
 app.add_typer(reconcile_app, name="reconcile")

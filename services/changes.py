@@ -15,7 +15,7 @@ from uuid import UUID
 from inkmeter.errors import Conflict
 from inkmeter.events import Event, SubscriptionChanged
 from inkmeter.periods import Proration
-from services import periods, phases, subscriptions
+from services import metered_terms, periods, phases, stripe_items, subscriptions
 from services.platform import Platform
 from services.problems import Problems
 from services.terms import PlanTerms
@@ -145,8 +145,10 @@ class Change:
         proration: Proration | None,
         key: str | None,
         **terms: Any,
-    ) -> None:
-        """Add a phase that holds over every other that begins at the same moment; `terms` are those that change."""
+    ) -> UUID:
+        """Add a phase that holds over every other that begins at the same moment, and answer its id; `terms` are those
+        that change.
+        """
         before = phases.phase_at(self.phases, moment)
         phase_id = new_id()
         while any(phase_id <= phase.id for phase in self.phases if phase.starts_at == moment):
@@ -163,6 +165,7 @@ class Change:
             **{"plan_id": before.plan_id, "seats": before.seats, "is_paused": before.is_paused, **terms},
         )
         await insert_new(added)
+        return phase_id
 
 
 @contextlib.asynccontextmanager
@@ -200,8 +203,11 @@ async def place_seats(platform: Platform, change: Change, command: ChangeSeats) 
         subscriptions.check_seats(problems, await phases.load_terms(platform, plan_id), command.seats)
     problems.refuse()
     await replan(change, moment, seats=command.seats)
-    await change.add(moment, PhaseReason.SEATS, None, command.idempotency_key, seats=command.seats)
-    return Placed(await phases.load_terms(platform, before.plan_id), command.seats, moment)
+    added = await change.add(moment, PhaseReason.SEATS, None, command.idempotency_key, seats=command.seats)
+    terms = await phases.load_terms(platform, before.plan_id)
+    if metered_terms.is_metered(terms):
+        await stripe_items.plan_settling(platform, change.subscription, reason=str(added))
+    return Placed(terms, command.seats, moment)
 
 
 async def place_plan(platform: Platform, change: Change, command: ChangePlan) -> Placed:
@@ -210,12 +216,15 @@ async def place_plan(platform: Platform, change: Change, command: ChangePlan) ->
     terms = await phases.load_terms(platform, command.plan_id)
     _check_plan(command.tenant, change.subscription, terms)
     before = phases.phase_at(change.phases, moment)
+    is_now = command.at is ChangeAt.NOW
+    await metered_terms.check_change(platform, change.subscription, change.phases, terms, moment, is_now=is_now)
     for seats in {before.seats, *(later.seats for later in change.later_than(moment))}:
         subscriptions.check_seats(problems, terms, seats)
     problems.refuse()
     await replan(change, moment, plan_id=command.plan_id)
     key = command.idempotency_key
-    await change.add(moment, PhaseReason.PLAN, command.proration, key, plan_id=command.plan_id)
+    added = await change.add(moment, PhaseReason.PLAN, command.proration, key, plan_id=command.plan_id)
+    await stripe_items.plan_settling(platform, change.subscription, reason=str(added))
     return Placed(terms, before.seats, moment)
 
 

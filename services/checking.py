@@ -14,7 +14,7 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import UNKNOWN_ID, StripeInvoice, StripeInvoiceHead
-from services import comparing, periods, pushing, repairs
+from services import comparing, periods, pushing, repairs, stripe_lines
 from services.comparing import Difference, DifferenceKind, OurInvoice, OurLine
 from services.discrepancies import Discrepancy, DiscrepancyState, Known
 from services.platform import Platform
@@ -110,7 +110,13 @@ async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Fi
         return Finding([missing], {})
     lines = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
     items = await pushing.items_of(invoice, lines)
-    ours = OurInvoice(str(invoice.id), invoice.state.value, invoice.currency, await _our_lines(items))
+    ours = OurInvoice(
+        str(invoice.id),
+        invoice.state.value,
+        invoice.currency,
+        await _our_lines(items),
+        stripe_lines.amounts_by_stripe(invoice, lines),
+    )
     ids = {line.item_id for line in ours.lines}
     has_unknown = any(line.invoice_item_id not in {None, *ids} for line in theirs.lines)
     metadata = await platform.stripe.item_metadata(theirs.id) if has_unknown else {}

@@ -9,7 +9,7 @@
 Killed anywhere, it starts again and finds the period either open or closed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from inkmeter.errors import Conflict, InkmeterError, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
 from inkmeter.money import Money
 from inkmeter.usage import Aggregation, Meter
-from services import counters, drafting, dues, jobs, meters, periods, phases, subscriptions
+from services import counters, drafting, dues, jobs, meters, periods, phases, stripe_items, subscriptions, usage_reports
 from services.drafting import NewLine, single
 from services.platform import Platform
 from storage import operations as stored_operations
@@ -29,6 +29,7 @@ from storage.plans import FeesDue, Plan
 from storage.subscriptions import (
     Period,
     PeriodState,
+    StripeUsage,
     Subscription,
     SubscriptionState,
     enter_period,
@@ -122,6 +123,9 @@ async def close_due_period(platform: Platform, job: Job) -> None:
 async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
     now = platform.clock.now()
     carried = await meters.carried_codes(platform)
+    reported = None
+    if period.stripe_usage is StripeUsage.METERED and period.ends_at <= now:
+        reported = await usage_reports.require_reported(platform, period)
     async with transaction():
         # In the order in which usage takes them. One that gets its first late event from now on waits for the next.
         touched = await periods_with_late_events(tenant.id, period.starts_at, carried)
@@ -143,10 +147,19 @@ async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
         for entered in [*touched, gate]:
             await _require_agreement(platform, entered)
         following = await period_at(tenant.id, gate.ends_at) if periods.goes_on(subscription, gate.ends_at) else None
-        lines = await lines_due(platform, subscription, gate, following, touched)
+        # Stripe bills nothing of a period with which the subscription ends.
+        is_theirs = gate.stripe_usage and periods.goes_on(subscription, gate.ends_at)
+        at_stripe = await usage_reports.reported_units(gate) if is_theirs else None
+        if is_theirs and gate.stripe_usage is StripeUsage.METERED and reported != at_stripe:
+            raise Conflict("a report to Stripe was settled meanwhile; close again", path=("tenantId",))
+        lines = await lines_due(platform, subscription, gate, following, touched, at_stripe)
         plan = await plan_of(platform, subscription, gate)
         invoice = await drafting.store_invoice(platform, tenant, gate, InvoiceKind.PERIOD, plan, lines)
         await Period.filter(tenant_id=tenant.id, id=gate.id).update(state=PeriodState.CLOSED, closed_at=now)
+        if following is not None:
+            next_terms, _ = await phases.in_force(platform, subscription, following.starts_at)
+            if next_terms.plan.id != plan.id:
+                await stripe_items.plan_settling(platform, subscription, reason=str(gate.id))
     total = drafting.total_of(invoice)
     await platform.plugins.publish(InvoiceFinalized(str(tenant.public_id), now, str(invoice.id), total))
     return invoice
@@ -162,11 +175,12 @@ async def lines_due(
     period: Period,
     following: Period | None,
     touched: Sequence[Period],
+    reported: Mapping[str, int] | None = None,
 ) -> list[NewLine]:
     """Everything that the close of a period bills, without the plugins' lines. `following` is the period after it,
-    None if the subscription ends; `touched` are earlier ones to rate again.
+    None if the subscription ends; `touched` are earlier ones to rate again; `reported` is what Stripe bills itself.
     """
-    lines = await dues.outstanding(platform, subscription, period, is_first=True)
+    lines = await dues.outstanding(platform, subscription, period, is_first=True, reported=reported)
     for earlier in touched:
         theirs = await Subscription.get(tenant_id=earlier.tenant_id, id=earlier.subscription_id)
         lines += await dues.outstanding(platform, theirs, earlier, is_first=False)

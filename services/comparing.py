@@ -30,6 +30,7 @@ class DifferenceKind(StrEnum):
     INVOICE_MISSING = "INVOICE_MISSING"
     SUBSCRIPTION = "SUBSCRIPTION"
     CUSTOMER = "CUSTOMER"
+    METERED_LINE = "METERED_LINE"
 
 
 MONEY: Final = frozenset(
@@ -70,6 +71,8 @@ class OurInvoice:
     state: str
     currency: str
     lines: Sequence[OurLine]
+    by_stripe: Mapping[str, Money] = field(default_factory=dict)
+    """What the lines come to that Stripe makes itself, of a METERED plan's prices, by the id of its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +140,12 @@ class _Join:
     def differences(self) -> list[Difference]:
         for line in self._ours.lines:
             self._compare(line, self._take(line))
+        own: dict[str, list[StripeLine]] = {}
         for their_line in self._theirs.lines:
             if their_line.invoice_item_id is None:
-                self._judge_own(their_line)
+                own.setdefault(their_line.price_id or their_line.id, []).append(their_line)
+        for same_price in own.values():
+            self._judge_own(same_price)
         for item_id, lines in self._left.items():
             for unknown in lines:
                 self._judge_unknown(item_id, unknown)
@@ -172,9 +178,17 @@ class _Join:
         for line in more:
             self._add_duplicate(ours.id, line, is_same_item=True)
 
-    def _judge_own(self, line: StripeLine) -> None:
-        """A line of Stripe's own, of a subscription's price. Ours is of zero, so that it says nothing."""
-        if line.amount.minor:
+    def _judge_own(self, lines: list[StripeLine]) -> None:
+        """Stripe's own lines of one of a subscription's prices: they are ours of a METERED plan, or of zero."""
+        known = [self._ours.by_stripe[line.id] for line in lines if line.id in self._ours.by_stripe]
+        if known:
+            ours = Money.sum(known, self._ours.currency)
+            theirs = Money.sum((line.amount for line in lines), self._ours.currency)
+            if ours != theirs:
+                text = f"Stripe bills {lines[0].description!r} by its own price as {theirs}; ours is {ours}."
+                self._add(DifferenceKind.METERED_LINE, lines[0].id, ours, theirs, text, None, lines[0])
+            return
+        for line in (line for line in lines if line.amount.minor):
             text = f"Stripe bills {line.description!r} by a price of its own, which our books do not have."
             self._add(DifferenceKind.STRIPE_ONLY, line.id, _nothing(line), line.amount, text, None, line)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from inkmeter.errors import Conflict, NotFound
 from inkmeter.money import Money, currency_digits, to_money
-from services import billing, periods
+from services import billing, metered_terms, periods
 from services.platform import Platform
 from services.problems import Problems
 from storage.database import insert_new, transaction
@@ -46,6 +46,8 @@ async def apply_discount(platform: Platform, command: ApplyDiscount) -> Discount
     existing = await Discount.get_or_none(tenant_id=tenant.id, idempotency_key=command.idempotency_key)
     if existing is None:
         current = await periods.ensure_period(platform, tenant.id, now)
+        subscription = await Subscription.get(tenant_id=tenant.id, id=current.subscription_id)
+        await metered_terms.check_discount(platform, subscription)
         made = Discount(
             tenant_id=tenant.id,
             idempotency_key=command.idempotency_key,

@@ -15,7 +15,7 @@ from inkmeter.money import Money
 from inkmeter.periods import Proration, load_zone
 from services import discounts, periods, phases, readings
 from services.billing import BillLine, PeriodFacts, bill_fees, bill_period
-from services.drafting import NewLine, single
+from services.drafting import NewLine, item_of, single
 from services.platform import Platform
 from services.proration import peak_seats, stages_in_force
 from services.rating import SEATS
@@ -50,14 +50,25 @@ async def facts_of(platform: Platform, subscription: Subscription, period: Perio
 
 
 async def outstanding(
-    platform: Platform, subscription: Subscription, period: Period, *, is_first: bool
+    platform: Platform,
+    subscription: Subscription,
+    period: Period,
+    *,
+    is_first: bool,
+    reported: Mapping[str, int] | None = None,
 ) -> list[NewLine]:
     """What a period comes to as known now, less what was billed for it.
 
     With `is_first` it is billed for the first time, whatever was billed in advance: its lines are its own. Otherwise
-    every difference is an ADJUSTMENT.
+    every difference is an ADJUSTMENT. With `reported` its usage is what Stripe was told, and an ADJUSTMENT is the rest.
     """
     facts = await facts_of(platform, subscription, period)
+    if reported is not None:
+        codes = {price.meter for stage in stages_in_force(facts) for price, _ in stage.terms.prices}
+        units = {code: Decimal(reported.get(code, 0)) for code in codes - {SEATS}}
+        told = replace(facts, units={**facts.units, **units})
+        own = await _difference(_Rated(subscription, period, told, bill_period(told), is_first))
+        return [*own, *await _beyond(_Rated(subscription, period, facts, bill_period(facts), is_first=False), own)]
     return await _difference(_Rated(subscription, period, facts, bill_period(facts), is_first))
 
 
@@ -112,6 +123,22 @@ async def _difference(rated: _Rated) -> list[NewLine]:
         elif (changed := _changed(rated, key, due.get(key, []), billed.get(key, []), late)) is not None:
             lines.append(changed)
     return lines
+
+
+async def _beyond(rated: _Rated, own: Sequence[NewLine]) -> list[NewLine]:
+    """The usage of a period beyond what stands in its own lines, or less than it."""
+    billed: dict[Key, list[LineItem]] = {}
+    due: dict[Key, list[BillLine]] = {}
+    for line in own:
+        if line.kind is LineKind.USAGE:
+            billed.setdefault((line.kind, line.price_id), []).append(item_of(line))
+    for entry in rated.due:
+        if entry.kind is LineKind.USAGE:
+            due.setdefault((entry.kind, entry.price_id), []).append(entry)
+    late = await count_late(rated.subscription.tenant_id, rated.period.span)
+    keys = [*due, *(key for key in billed if key not in due)]
+    changed = [_changed(rated, key, due.get(key, []), billed.get(key, []), late) for key in keys]
+    return [line for line in changed if line is not None]
 
 
 def _own(rated: _Rated, entry: BillLine) -> NewLine:

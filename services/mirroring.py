@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Final
 
 from inkmeter.periods import Anchor
-from services import jobs
+from services import jobs, phases, stripe_catalog, stripe_items
 from services.platform import Platform
 from storage.invoices import Invoice, InvoiceState
 from storage.jobs import Job
-from storage.plans import Plan
+from storage.plans import StripeMode
 from storage.subscriptions import Subscription, phases_of
 from storage.tenants import Tenant
 
@@ -21,27 +21,21 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
     """The job: make the plan's product and price and the subscription at Stripe, each once."""
     subscription = await Subscription.get(tenant_id=job.tenant_id, id=job.dedup)
     tenant = await Tenant.get(id=job.tenant_id)
-    plan = await Plan.get(id=(await phases_of(subscription.tenant_id, subscription.id))[0].plan_id)
+    # As it began: a repeat must say the same to Stripe. What has changed since is settled afterwards.
+    first = (await phases_of(subscription.tenant_id, subscription.id))[0]
+    terms = await phases.load_terms(platform, first.plan_id)
     is_retry = job.attempts > 1
-    if plan.stripe_price_id is None:
-        product_id = await platform.stripe.ensure_product(
-            key=f"plan:{plan.code}:product", is_retry=True, name=plan.name, metadata={"plan_code": plan.code}
-        )
-        price_id = await platform.stripe.ensure_base_price(
-            key=f"plan:{plan.id}:base",
-            product_id=product_id,
-            currency=plan.currency,
-            interval=plan.interval.lower(),
-            lookup_key=f"inkmeter:{plan.id}:base",
-        )
-        await Plan.filter(id=plan.id).update(stripe_product_id=product_id, stripe_price_id=price_id)
-        plan.stripe_price_id = price_id
+    plan = await stripe_catalog.ensure_plan(platform, terms)
+    assert plan.stripe_price_id is not None  # noqa: S101 - just made
+    items: dict[str, int | None] = {plan.stripe_price_id: 1}
+    if plan.stripe_mode is StripeMode.METERED:
+        items = await stripe_catalog.metered_items(terms, first.seats)
     assert tenant.stripe_customer_id is not None  # noqa: S101 - only provisioned tenants are subscribed
     mirrored = await platform.stripe.ensure_subscription(
         key=f"subscription:{subscription.id}",
         is_retry=is_retry,
         customer_id=tenant.stripe_customer_id,
-        price_id=plan.stripe_price_id,
+        items=items,
         cycle_anchor_at=_cycle_anchor(platform, job, subscription.anchor),
         metadata={"tenant_id": str(tenant.public_id), "subscription_id": str(subscription.id)},
         is_taxed=platform.terms.automatic_tax,
@@ -50,6 +44,8 @@ async def mirror_subscription(platform: Platform, job: Job) -> None:
         await Subscription.filter(tenant_id=job.tenant_id, id=subscription.id).update(
             stripe_subscription_id=mirrored.id
         )
+        if plan.stripe_mode is StripeMode.METERED:
+            await stripe_items.plan_settling(platform, subscription, reason="begun")
 
 
 def _cycle_anchor(platform: Platform, job: Job, anchor: Anchor) -> datetime:
@@ -66,6 +62,7 @@ async def plan_cancelling(platform: Platform, subscription: Subscription) -> Non
         # Named after the end too: one that was withdrawn must not stand in the way of another.
         dedup = f"{subscription.id}:{subscription.ended_at.isoformat()}"
         await jobs.add_job(platform, tenant_id=subscription.tenant_id, topic=CANCEL, dedup=dedup, run_in=wait)
+        await stripe_items.plan_settling(platform, subscription, reason=subscription.ended_at.isoformat())
 
 
 async def cancel_mirror(platform: Platform, job: Job) -> None:

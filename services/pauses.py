@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inkmeter.periods import Proration
-from services import phases
+from services import metered_terms, phases
 from services.changes import Change, ChangeAt, Placed, changing, find_repeated, replan
 from services.platform import Platform
 from services.problems import Problems
@@ -68,6 +68,7 @@ async def _place(platform: Platform, change: Change, command: PauseSubscription)
         problems.check(resumes_at > moment, f"is after {moment.isoformat()}, when the pause begins", "resumesAt")
         problems.refuse()
     before = phases.phase_at(change.phases, moment)
+    await metered_terms.check_pause(platform, change.phases, moment)
     await replan(change, moment, is_paused=True)
     await change.add(moment, PhaseReason.PAUSE, command.proration, command.idempotency_key, is_paused=True)
     if resumes_at is not None:

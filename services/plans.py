@@ -14,6 +14,7 @@ from inkmeter.errors import InvalidConfig, NextPlan, NotFound, Problem, Refused
 from inkmeter.money import to_money
 from inkmeter.periods import Interval
 from services import limits, meters
+from services.expressing import check_metered
 from services.limits import NewAutoTopUp as NewAutoTopUp
 from services.limits import NewPack as NewPack
 from services.limits import NewQuota as NewQuota
@@ -28,6 +29,7 @@ from storage.plans import LimitPolicy as LimitPolicy
 from storage.plans import Plan as Plan
 from storage.plans import Price as Price
 from storage.plans import Quota as Quota
+from storage.plans import StripeMode as StripeMode
 
 MAX_PRICES: Final = 20
 
@@ -56,6 +58,7 @@ class CreatePlan:
     fees: FeesDue = FeesDue.ARREARS
     minimum_commitment: Decimal | None = None
     successor_id: UUID | None = None
+    stripe_mode: StripeMode = StripeMode.COMPUTED
 
 
 async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
@@ -79,6 +82,8 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
         "prices": [[p.meter, p.model, m.model_dump(mode="json", by_alias=True)] for p, m in models],
         "quotas": sorted(quotas, key=lambda quota: str(quota["meter"])),
     }
+    if command.stripe_mode is StripeMode.METERED:
+        content["stripe_mode"] = command.stripe_mode
     content_hash = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     while True:
         latest = await Plan.filter(code=command.code).order_by("-version").first()
@@ -93,6 +98,7 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
             fees=command.fees,
             minimum_minor=content["minimum"],
             successor_id=command.successor_id,
+            stripe_mode=command.stripe_mode,
             content_hash=content_hash,
             created_at=platform.clock.now(),
         )
@@ -141,6 +147,9 @@ def _check(
     if successor is not None:
         is_alike = (successor.currency, successor.interval) == (command.currency, command.interval)
         problems.check(is_alike, "is a plan of the same currency and interval", "successorId")
+        is_computed = StripeMode.METERED not in (command.stripe_mode, successor.stripe_mode)
+        rule = "is no METERED plan's, nor METERED: who bills does not change inside a period"
+        problems.check(is_computed, rule, "successorId")
     problems.check(1 <= len(command.prices) <= MAX_PRICES, f"needs 1 to {MAX_PRICES} prices", "prices")
     config_problems: list[Problem] = []
     models: list[tuple[NewPrice, BillingModel]] = []
@@ -156,6 +165,11 @@ def _check(
     seen = [(new.meter, new.model) for new in command.prices]
     problems.check(len(set(seen)) == len(seen), "the same model stands twice for one meter", "prices")
     _check_quotas(problems, command, models, book)
+    if command.stripe_mode is StripeMode.METERED and len(models) == len(command.prices):
+        none = command.minimum_commitment is None
+        problems.check(none, "METERED: Stripe knows no minimum", "minimumCommitment")
+        priced = [(new.meter, model) for new, model in models]
+        check_metered(problems, priced, book, command.currency, command.fees)
     problems.refuse()
     if config_problems:
         raise InvalidConfig(config_problems)

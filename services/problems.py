@@ -66,6 +66,11 @@ class Problems:
         rule = f"is an amount {size}, with at most {digits} digits after the point"
         return self.check(minor == minor.to_integral_value() and least <= minor < 2**63, rule, *path)
 
+    @property
+    def found(self) -> tuple[Problem, ...]:
+        """Everything so far."""
+        return tuple(self._found)
+
     def refuse(self) -> None:
         """Raise InvalidInput if anything was found."""
         if self._found:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from inkmeter.errors import InkmeterError, PaymentRefused
+from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import NO_TAX_LOCATION, StripeInvoice
-from services import discrepancies, jobs, links, periods, taxes
+from services import discrepancies, jobs, links, periods, stripe_lines, taxes
 from services.platform import Platform
+from services.stripe_lines import BooksDiffer as BooksDiffer
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.jobs import Job
@@ -35,12 +36,6 @@ MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
 
-class BooksDiffer(InkmeterError):
-    """Stripe's total is not ours. The draft stays held and the difference is kept as a discrepancy."""
-
-    code = "BOOKS_DIFFER"
-
-
 async def push_invoice(platform: Platform, job: Job) -> None:
     """The job. Each line's Stripe id is stored as soon as it is known; a repeat adds only what is missing."""
     invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
@@ -48,6 +43,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
     if theirs.status == "draft":
         await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
+        await stripe_lines.note_matched(platform, invoice, theirs)
         await _add_lines(platform, job, invoice, theirs)
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
@@ -146,7 +142,8 @@ class ItemToBe:
 
 
 async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
-    """The items that Stripe must have for an invoice with these lines."""
+    """The items that Stripe must have for an invoice with these lines, beside the lines that it makes itself."""
+    lines = [line for line in lines if not stripe_lines.is_by_stripe(line)]
     served = [line.service_period_id for line in lines]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
     made = []

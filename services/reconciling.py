@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from inkmeter.errors import InkmeterError
-from services import discrepancies, jobs
+from services import discrepancies, jobs, report_checks
 from services.checking import CHECKS, Check, Finding
 from services.comparing import Difference
 from services.discrepancies import Discrepancy, DiscrepancyState
@@ -166,5 +166,8 @@ async def reconcile_daily(platform: Platform, job: Job) -> None:
         await advance_job(job, {"after": tenant.id}, platform.clock.now())
     if len(tenants) == TENANTS_AT_ONCE:
         raise jobs.NotYet("there are more tenants", timedelta(seconds=1))
+    now = platform.clock.now()
+    # The last day in UTC whose sums Stripe has ready.
+    await report_checks.compare_summaries(platform, (now - report_checks.AFTER_DAY).date() - timedelta(days=1))
     await advance_job(job, {}, platform.clock.now())
     raise jobs.NotYet("compared; the next look is tomorrow", EVERY)

@@ -13,7 +13,7 @@ from typing import Final
 from inkmeter.errors import PaymentRefused
 from inkmeter.events import Event
 from integrations.protocols import StripeInvoice
-from services import invoice_states, invoices, ownership
+from services import invoice_states, invoices, ownership, report_checks
 from services.platform import Platform
 
 NOT_OURS: Final = "not an invoice of ours"
@@ -132,6 +132,16 @@ async def miss_customer(platform: Platform, customer_id: str) -> Effect:
     return effect
 
 
+async def take_meter_errors(platform: Platform, event_id: str) -> Effect:
+    """Stripe has not counted usage that was reported to its meters."""
+    note = await report_checks.take_error_report(platform, event_id)
+
+    async def effect() -> Applied:
+        return Applied(why_ignored=await note())
+
+    return effect
+
+
 HANDLERS: Final[Mapping[str, Handler]] = {
     "customer.deleted": miss_customer,
     "invoice.created": hold_draft,
@@ -145,21 +155,26 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "invoice.updated": on_invoice(mirror),
     "invoice.voided": on_invoice(mirror),
     "invoice_payment.paid": on_invoice(mirror),
+    "v1.billing.meter.error_report_triggered": take_meter_errors,
+    "v1.billing.meter.no_meter_found": take_meter_errors,
 }
+SAID_BY_EVENT: Final = frozenset(kind for kind, handler in HANDLERS.items() if handler is take_meter_errors)
+"""Events that say themselves what happened: their handlers take the event's own id, and fetch it."""
+
 
 _SUBSCRIPTION: Final = "plans, seats and ends are decided here and told to Stripe, not taken from it"
 _CARDS: Final = "cards stay at Stripe; a payment that follows is told by the invoice"
 _NO_CHECKOUT: Final = "Inkmeter makes no Checkout sessions"
 _NO_REFUNDS: Final = "Inkmeter refunds nothing at Stripe"
-_NO_METERS: Final = "amounts are rated here; Stripe meters no usage of ours"
+_NO_CREDITS: Final = "credits and alerts are kept here; those of Stripe are not used"
 _NO_SCHEDULE: Final = "Inkmeter makes no schedules"
 _NOT_SENT: Final = "invoices are charged automatically, not sent with a due date"
 
 IGNORED: Final[Mapping[str, str]] = {
-    "billing.alert.triggered": _NO_METERS,
-    "billing.credit_balance_transaction.created": _NO_METERS,
-    "billing.credit_grant.created": _NO_METERS,
-    "billing.credit_grant.updated": _NO_METERS,
+    "billing.alert.triggered": _NO_CREDITS,
+    "billing.credit_balance_transaction.created": _NO_CREDITS,
+    "billing.credit_grant.created": _NO_CREDITS,
+    "billing.credit_grant.updated": _NO_CREDITS,
     "charge.dispute.closed": _NO_REFUNDS,
     "charge.dispute.created": _NO_REFUNDS,
     "charge.refunded": _NO_REFUNDS,
@@ -197,7 +212,5 @@ IGNORED: Final[Mapping[str, str]] = {
     "subscription_schedule.expiring": _NO_SCHEDULE,
     "subscription_schedule.released": _NO_SCHEDULE,
     "subscription_schedule.updated": _NO_SCHEDULE,
-    "v1.billing.meter.error_report_triggered": _NO_METERS,
-    "v1.billing.meter.no_meter_found": _NO_METERS,
 }
 """Why nothing is done on the others that Inkmeter knows of; what stands in HANDLERS does not stand here."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from inkmeter.errors import Conflict, NotFound, SubscriptionInactive
 from inkmeter.events import InvoiceFinalized
 from inkmeter.periods import Anchor, BillingPeriod, Proration, load_zone, local_midnight
-from services import drafting, dues, jobs, mirroring, periods, phases, taxes
+from services import drafting, dues, jobs, metered_terms, mirroring, periods, phases, taxes
 from services.periods import current_period as current_period
 from services.periods import ensure_period as ensure_period
 from services.platform import Platform
@@ -169,6 +169,7 @@ def _start(command: SubscribeTenant, terms: PlanTerms, now: datetime) -> _Start:
     problems.check(0 <= command.trial_days <= MAX_TRIAL_DAYS, f"0 to {MAX_TRIAL_DAYS} days", "trialDays")
     if command.trial_days and command.anchor_on is not None:
         problems.add("goes without a trial: after one, periods are counted from the day on which it ends", "anchorOn")
+    metered_terms.check_start(problems, terms, command.zone, anchor_on.day, command.trial_days)
     problems.refuse()
     if not command.trial_days:
         return _Start(today, Anchor(anchor_on, command.zone, terms.plan.interval), None)

@@ -24,7 +24,9 @@ from services import (
     refunds,
     settling,
     signing,
+    stripe_items,
     tenants,
+    usage_reports,
     webhooks,
 )
 from services.platform import Platform
@@ -44,6 +46,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     refunds.REFUND: refunds.finish_refund,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
+    stripe_items.ITEMS: stripe_items.settle_items_of,
+    stripe_items.FOLLOW: usage_reports.follow_usage,
     margins.CHECK: margins.check_margins,
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,

@@ -114,7 +114,8 @@ async def apply_webhook(platform: Platform, job: Job) -> None:
 
 
 async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> None:
-    handler, object_id = stripe_events.HANDLERS.get(event.type), job.payload["object_id"]
+    handler = stripe_events.HANDLERS.get(event.type)
+    object_id = event.key if event.type in stripe_events.SAID_BY_EVENT else job.payload["object_id"]
     if handler is None or object_id is None:
         reason = stripe_events.IGNORED.get(event.type, "Inkmeter does not know such events")
         await _finish(platform, job, event, f"nothing to do on {event.type}: {reason}")

@@ -44,6 +44,7 @@ MODEL_MODULES: Final = (
     "storage.upstream",
     "storage.transitions",
     "storage.usage",
+    "storage.usage_reports",
     "storage.webhooks",
 )
 _MIGRATION_LOCK: Final = 0x696E6B6D65746572  # "inkmeter"

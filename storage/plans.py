@@ -28,6 +28,13 @@ class FeesDue(StrEnum):
     ADVANCE = "ADVANCE"
 
 
+class StripeMode(StrEnum):
+    """Who makes the amounts: we (COMPUTED), or Stripe from the usage that we report to its meters (METERED)."""
+
+    COMPUTED = "COMPUTED"
+    METERED = "METERED"
+
+
 class Plan(Model):
     """One version of a plan."""
 
@@ -40,6 +47,7 @@ class Plan(Model):
     fees = CharEnumField(FeesDue, default=FeesDue.ARREARS)
     minimum_minor = BigIntField(null=True)
     successor_id = UUIDField(null=True)
+    stripe_mode = CharEnumField(StripeMode, default=StripeMode.COMPUTED)
     content_hash = TextField()
     stripe_product_id = TextField(null=True)
     stripe_price_id = TextField(null=True)
@@ -58,6 +66,8 @@ class Price(Model):
     meter = TextField()
     model = TextField()
     config: JSONField[dict[str, object]] = JSONField()
+    stripe_fee_id = TextField(null=True)
+    stripe_usage_id = TextField(null=True)
 
     class Meta:
         table = "price"

@@ -93,6 +93,15 @@ class Phase(Model):
         table = "phase"
 
 
+class StripeUsage(StrEnum):
+    """METERED: the period's usage is reported to Stripe, which bills it at the period's end. TAKEN_OVER: it was, but
+    Stripe's subscription does not go on with these prices, so that we bill it.
+    """
+
+    METERED = "METERED"
+    TAKEN_OVER = "TAKEN_OVER"
+
+
 class Period(Model):
     """A billing period of a subscription, half-open."""
 
@@ -105,6 +114,7 @@ class Period(Model):
     state = CharEnumField(PeriodState)
     closed_at = InstantField(null=True)
     stripe_invoice_id = TextField(null=True)
+    stripe_usage = CharEnumField(StripeUsage, null=True)
 
     class Meta:
         table = "billing_period"

@@ -18,6 +18,7 @@ from integrations.protocols.signnow import SignNowDocument as SignNowDocument
 from integrations.protocols.signnow import SignNowInvite as SignNowInvite
 from integrations.protocols.stripe import NO_TAX_LOCATION as NO_TAX_LOCATION
 from integrations.protocols.stripe import UNKNOWN_ID as UNKNOWN_ID
+from integrations.protocols.stripe import FailedReports as FailedReports
 from integrations.protocols.stripe import MissedEvent as MissedEvent
 from integrations.protocols.stripe import Stripe as Stripe
 from integrations.protocols.stripe import StripeCreditNote as StripeCreditNote
@@ -25,4 +26,8 @@ from integrations.protocols.stripe import StripeEvent as StripeEvent
 from integrations.protocols.stripe import StripeInvoice as StripeInvoice
 from integrations.protocols.stripe import StripeInvoiceHead as StripeInvoiceHead
 from integrations.protocols.stripe import StripeLine as StripeLine
+from integrations.protocols.stripe import StripeMeter as StripeMeter
+from integrations.protocols.stripe import StripePrice as StripePrice
+from integrations.protocols.stripe import StripePriceTerms as StripePriceTerms
+from integrations.protocols.stripe import StripeProduct as StripeProduct
 from integrations.protocols.stripe import StripeSubscription as StripeSubscription

@@ -1,8 +1,9 @@
 """What the services expect of Stripe; failures as `integrations.protocols` says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, Protocol
 
 from inkmeter.money import Money
@@ -23,17 +24,79 @@ class StripeSubscription:
     status: str
     period_end: datetime
     metadata: Mapping[str, str]
+    items: Mapping[str, int | None] = field(default_factory=dict)
+    """The quantity of each price; None of a metered one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StripeMeter:
+    """A billing meter: `payload_keys` are those of the customer and of the value in its events."""
+
+    id: str
+    event_name: str
+    is_active: bool
+    formula: str
+    payload_keys: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StripePriceTerms:
+    """What a recurring price of a product says, in minor units; with a meter it is metered, otherwise licensed.
+
+    `tiers` are (last unit or None, price of a unit, flat price), read as `tiers_mode` says; `package` is (size,
+    "up" or "down").
+    """
+
+    product_id: str
+    currency: str
+    interval: str
+    unit_amount: Decimal | None = None
+    meter_id: str | None = None
+    tiers: tuple[tuple[int | None, Decimal, Decimal], ...] = ()
+    tiers_mode: str | None = None
+    package: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StripePrice:
+    """A price as it stands at Stripe."""
+
+    id: str
+    is_active: bool
+    lookup_key: str | None
+    terms: StripePriceTerms
+
+
+@dataclass(frozen=True, slots=True)
+class StripeProduct:
+    """A product as it stands at Stripe."""
+
+    id: str
+    name: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailedReports:
+    """Reports that Stripe has not counted: its code for what is wrong, by identifier, as far as it names them."""
+
+    codes: Mapping[str, str]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class StripeLine:
-    """A line of a Stripe invoice. `invoice_item_id` (ii_…) is set on lines that were added as invoice items."""
+    """A line of a Stripe invoice. `invoice_item_id` (ii_…) is set on lines that were added as invoice items,
+    `price_id` and `quantity` on those that Stripe made of a price.
+    """
 
     id: str
     invoice_item_id: str | None
     description: str | None
     amount: Money
     period: tuple[datetime, datetime]
+    price_id: str | None = None
+    quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +204,71 @@ class Stripe(Protocol):
         Found by `lookup_key` where it exists.
         """
 
+    async def ensure_price(self, *, key: str, terms: StripePriceTerms, lookup_key: str) -> StripePrice:
+        """The price with this lookup key, as it stands; made with these terms where there is none."""
+
+    async def replace_price(self, *, key: str, terms: StripePriceTerms, lookup_key: str) -> StripePrice:
+        """Make a price with these terms and move the lookup key to it: amounts of a price never change."""
+
+    async def product(self, product_id: str) -> StripeProduct:
+        """One product."""
+
+    async def mend_product(self, product_id: str, *, name: str) -> None:
+        """Make it active, with that name."""
+
+    async def price(self, price_id: str) -> StripePrice:
+        """One price."""
+
+    async def mend_price(self, price_id: str, *, lookup_key: str) -> None:
+        """Make it active, with that lookup key, taken from whichever price has it."""
+
+    async def ensure_meter(self, *, key: str, event_name: str, display_name: str) -> StripeMeter:
+        """The meter of these events, as it stands; made where there is none. It sums their values."""
+
+    async def find_meter(self, event_name: str) -> StripeMeter | None:
+        """The meter of these events, active or not."""
+
+    async def reactivate_meter(self, meter_id: str) -> None:
+        """Have a meter count again."""
+
+    async def report_usage(
+        self, *, identifier: str, event_name: str, customer_id: str, value: int, at: datetime
+    ) -> None:
+        """Send a meter event. Stripe's docs: it is counted later or found wrong, and its identifier is unique for 24
+        hours at least; `at` lies within the past 35 days.
+        """
+
+    async def cancel_report(self, *, identifier: str, event_name: str) -> None:
+        """Take a meter event back; possible within 24 hours of its receipt."""
+
+    async def reported_usage(
+        self, *, meter_id: str, customer_id: str, start: datetime, end: datetime, by_day: bool = False
+    ) -> Mapping[datetime, Decimal]:
+        """What a meter has counted in [start, end), by the start of each day in UTC or in one. Bounds are whole
+        minutes, or days. Stripe's docs: it takes a while to be complete.
+        """
+
+    async def failed_reports(self, event_id: str) -> FailedReports:
+        """What a thin event about a meter says."""
+
     async def ensure_subscription(
         self,
         *,
         key: str,
         is_retry: bool,
         customer_id: str,
-        price_id: str,
+        items: Mapping[str, int | None],
         cycle_anchor_at: datetime,
         metadata: Mapping[str, str],
         is_taxed: bool = False,
     ) -> StripeSubscription:
-        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future). With
-        `is_taxed` Stripe adds taxes to its invoices.
+        """Subscribe without proration; the first full cycle starts at `cycle_anchor_at` (in the future). `items` are
+        the quantity of each price, None of a metered one. With `is_taxed` Stripe adds taxes to its invoices.
+        """
+
+    async def set_items(self, subscription_id: str, *, key: str, items: Mapping[str, int | None]) -> None:
+        """Have a running subscription bill exactly these prices from now on, without proration. What stands already is
+        left alone, so it is safe to repeat. One that is cancelled is left as it is.
         """
 
     async def subscription(self, subscription_id: str) -> StripeSubscription:

@@ -12,11 +12,12 @@ from integrations.stripe.corrections import Corrections
 from integrations.stripe.customers import Customers
 from integrations.stripe.events import Events
 from integrations.stripe.invoices import Invoices
+from integrations.stripe.meters import Meters
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Corrections, Events):
+class StripeGateway(Customers, Catalog, Meters, Subscriptions, Invoices, Corrections, Events):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `journal` is the one that `http_client` writes: what it has noted is looked up before it is made again.
@@ -36,12 +37,13 @@ class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Corrections, Ev
         stripe.enable_telemetry = False  # else the package writes an id into the user's home
         self._journal = journal or NoJournal()
         self._http = http_client or HttpxClient()
-        self._v1 = stripe.StripeClient(
+        client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else None,
             http_client=self._http,
             max_network_retries=max_network_retries,
-        ).v1
+        )
+        self._v1, self._v2 = client.v1, client.v2
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from inkmeter.money import Money
@@ -10,6 +11,8 @@ from integrations.protocols import (
     StripeInvoice,
     StripeInvoiceHead,
     StripeLine,
+    StripePrice,
+    StripePriceTerms,
     StripeSubscription,
 )
 
@@ -30,6 +33,35 @@ def subscription_of(data: Json) -> StripeSubscription:
         status=data["status"],
         period_end=min(moment_of(item["current_period_end"]) for item in data["items"]["data"]),
         metadata=data["metadata"],
+        items={item["price"]["id"]: item.get("quantity") for item in data["items"]["data"]},
+    )
+
+
+def price_of(data: Json) -> StripePrice:
+    """A recurring price; its tiers are there only where they were asked for (`expand`)."""
+    recurring, transform = data["recurring"] or {}, data["transform_quantity"]
+    exact = data["unit_amount_decimal"]
+    return StripePrice(
+        id=data["id"],
+        is_active=data["active"],
+        lookup_key=data["lookup_key"],
+        terms=StripePriceTerms(
+            product_id=data["product"],
+            currency=data["currency"].upper(),
+            interval=interval_of(data) or "",
+            unit_amount=None if exact is None else Decimal(exact),
+            meter_id=recurring.get("meter"),
+            tiers=tuple(
+                (
+                    tier["up_to"],
+                    Decimal(tier["unit_amount_decimal"] or 0),
+                    Decimal(tier["flat_amount_decimal"] or 0),
+                )
+                for tier in data.get("tiers") or []
+            ),
+            tiers_mode=data["tiers_mode"],
+            package=(transform["divide_by"], transform["round"]) if transform else None,
+        ),
     )
 
 
@@ -71,12 +103,16 @@ def _subscription_details(invoice: Json) -> Json:
 
 def _line(data: Json) -> StripeLine:
     details = (data["parent"] or {}).get("invoice_item_details")
+    price = ((data.get("pricing") or {}).get("price_details") or {}).get("price")
+    quantity = data.get("quantity_decimal") or data.get("quantity")
     return StripeLine(
         id=data["id"],
         invoice_item_id=details["invoice_item"] if details else None,
         description=data["description"],
         amount=Money(data["amount"], data["currency"].upper()),
         period=(moment_of(data["period"]["start"]), moment_of(data["period"]["end"])),
+        price_id=None if details else price,
+        quantity=None if quantity is None else Decimal(str(quantity)),
     )
 
 

@@ -77,6 +77,17 @@ class City:
         counts: dict[str, int] = folders.get(tenant.signnow_folder_id, {})
         return counts
 
+    async def metered_units(self, tenant: Tenant) -> float:
+        """What Stripe's one meter has counted for the tenant, some minutes from now."""
+        await self.travel_to(self.clock.now() + timedelta(minutes=5))
+        [meter] = (await self.stripe.get("/_sandbox/books")).json()["billing.meter"]
+        now = int(self.clock.now().timestamp()) // 60 * 60
+        span: dict[str, Any] = {"customer": tenant.stripe_customer_id, "start_time": now - 86_400, "end_time": now + 60}
+        headers = {"authorization": "Bearer sk_test_inkmeter"}
+        path = f"/v1/billing/meters/{meter['id']}/event_summaries"
+        found = (await self.stripe.get(path, params=span, headers=headers)).json()["data"]
+        return float(sum(summary["aggregated_value"] for summary in found))
+
     async def stripe_books(self, tenant: Tenant) -> dict[str, list[dict[str, Any]]]:
         """Everything of the tenant's that Stripe has, by kind: its customers by our reference, the rest by theirs."""
         books = (await self.stripe.get("/_sandbox/books")).json()

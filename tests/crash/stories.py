@@ -8,7 +8,7 @@ from typing import TypeVar
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
-from services import closing, documents, endings, invites, jobs, mirroring, pushing, timetable
+from services import closing, documents, endings, invites, jobs, mirroring, pushing, timetable, usage_reports
 from services.changes import ChangeAt
 from services.documents import UploadDocument
 from services.invites import SendInvite
@@ -65,6 +65,12 @@ async def close(platform: Platform, reference: str) -> None:
     tenant = await Tenant.get(external_reference=reference)
     invoice = await closing.close_period(platform, tenant)
     await jobs.run_now(platform, tenant.id, pushing.PUSH, str(invoice.id), pushing.push_invoice)
+
+
+async def report(platform: Platform, reference: str) -> None:
+    """Report what a METERED plan's period has come to, after a correction."""
+    tenant = await Tenant.get(external_reference=reference)
+    await usage_reports.report_due(platform, tenant)
 
 
 async def leave(platform: Platform, reference: str) -> None:

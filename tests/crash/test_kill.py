@@ -1,11 +1,13 @@
 """kill -9 anywhere, and another process goes on: in the end every book says that everything happened once."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from services import plans, signing, subscriptions, usage
-from services.plans import CreatePlan
+from services import corrections, plans, signing, stripe_items, subscriptions, usage, usage_reports
+from services.corrections import NewCorrection
+from services.plans import CreatePlan, NewPrice
 from services.subscriptions import SubscribeTenant
 from services.tenants import ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
@@ -14,9 +16,10 @@ from storage.intents import Intent
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
 from storage.operations import Operation
-from storage.plans import FeesDue, Plan
+from storage.plans import FeesDue, Plan, StripeMode
 from storage.subscriptions import Subscription, SubscriptionState, phases_of
 from storage.usage import UsageEvent
+from storage.usage_reports import UsageReport
 from tests.bookkeeping import PRICE, sign_up, used_units
 from tests.crash import stories
 from tests.crash.conftest import City
@@ -154,3 +157,43 @@ async def test_leaving(city: City) -> None:
         assert [s["status"] for s in theirs["subscription"]] == ["canceled"], fate
         [subscription] = await Subscription.filter(tenant_id=tenant.id)
         assert subscription.state is SubscriptionState.ENDED, fate
+
+
+async def test_reporting_to_meters(city: City) -> None:
+    """Eight units were reported; a correction takes them back, and six are reported anew."""
+    most = 12
+    terms = await plans.create_plan(
+        city.platform,
+        CreatePlan(
+            "metered",
+            "Metered",
+            "USD",
+            [NewPrice("invites_sent", "per-document", {"unitPrice": "0.25"})],
+            stripe_mode=StripeMode.METERED,
+        ),
+    )
+    for number in range(1, most + 1):
+        who = ProvisionTenant(f"report-{number}", "Inc", f"billing@report-{number}.test", "USD")
+        tenant = await provision_tenant(city.platform, who)
+        subscription = await subscriptions.subscribe_tenant(city.platform, SubscribeTenant(tenant, terms.plan.id))
+        await usage.record_usage(city.platform, tenant, [NewEvent("invites_sent", 8, "eight")])
+        await stripe_items.settle_items(city.platform, subscription)
+        await usage_reports.report_due(city.platform, tenant)
+        wanted = [NewCorrection("eight", "six", Decimal(6))]
+        await corrections.correct_usage(city.platform, tenant, wanted)
+    fates = await city.kill_everywhere(stories.report, prepared=True)
+    assert len(fates) <= most
+    assert {
+        "COMMIT",
+        "UPDATE usage_report",
+        "POST /v1/billing/meter_event_adjustments",
+        "POST /v1/billing/meter_events",
+    } <= set(fates.values())
+
+    await city.go_on(stories.report, list(fates), LEASE * 3)
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        reports = await UsageReport.filter(tenant_id=tenant.id).order_by("number")
+        told = [(report.units, str(report.state)) for report in reports]
+        assert told == [(8, "CANCELLED"), (6, "SENT")], fate
+        assert await city.metered_units(tenant) == 6, fate

@@ -50,9 +50,10 @@ class Account:
         http: httpx.AsyncClient | None,
         default_card: Card,
         after_retries: AfterRetries,
+        thin_webhook_url: str | None = None,
     ) -> None:
         self.clock, self.api_key = clock, api_key
-        self.deliveries = Deliveries(http)
+        self.deliveries = Deliveries(http, thin_webhook_url, webhook_secret)
         self._webhook_url, self._webhook_secret = webhook_url, webhook_secret
         self._default_card, self._after_retries = default_card, after_retries
         self.reset()
@@ -67,6 +68,7 @@ class Account:
             lambda event: self.deliveries.enqueue(self.books, event),
             default_card=self._default_card,
             after_retries=self._after_retries,
+            on_thin_event=lambda event: self.deliveries.enqueue_thin(self.books, event),
         )
         if self._webhook_url:
             add_webhook_endpoint(self.books, self._webhook_url, self._webhook_secret, ["*"])

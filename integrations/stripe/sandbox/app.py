@@ -24,18 +24,22 @@ from integrations.stripe.sandbox import (
     events,
     invoice_items,
     invoices,
+    meters,
     portal,
     spoiling,
     subscriptions,
+    thin_events,
 )
 from integrations.stripe.sandbox.account import Account
 from integrations.stripe.sandbox.books import AfterRetries, Books, Card, Object
 from integrations.stripe.sandbox.control import ControlPlane
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
-from integrations.stripe.sandbox.forms import parse
+from integrations.stripe.sandbox.forms import Params, parse
 
-ROOMS = (cards, catalog, credit_notes, customers, events, invoice_items, invoices, portal, subscriptions)
+ROOMS = (cards, catalog, credit_notes, customers, events, invoice_items, invoices, meters, portal, subscriptions)
+THIN_EVENT = Endpoint("GET", "/v2/core/events/{id}", Params, thin_events.retrieve_event)
+"""Apart: Stripe's OpenAPI file knows nothing of API v2."""
 ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for room in ROOMS for endpoint in room.ENDPOINTS)
 
 
@@ -48,12 +52,13 @@ def create_app(
     http: httpx.AsyncClient | None = None,
     default_card: Card = "success",
     after_retries: AfterRetries = "past_due",
+    thin_webhook_url: str | None = None,
 ) -> Starlette:
     """A Stripe account in memory, with a control plane under `/_sandbox/`.
 
     Events go to `webhook_url`, signed with `webhook_secret`, through `http`. `default_card` is what new
     customers pay with; `after_retries` is what becomes of a subscription when the last retry of a charge has
-    failed.
+    failed. Thin events go to `thin_webhook_url`, signed with the same secret.
     """
     account = Account(
         clock,
@@ -63,6 +68,7 @@ def create_app(
         http=http,
         default_card=default_card,
         after_retries=after_retries,
+        thin_webhook_url=thin_webhook_url,
     )
 
     @asynccontextmanager
@@ -72,7 +78,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *(_route(account, endpoint) for endpoint in ENDPOINTS),
+            *(_route(account, endpoint) for endpoint in (*ENDPOINTS, THIN_EVENT)),
             *ControlPlane(account).routes(),
             *spoiling.routes(account),
             portal.page(account),

@@ -18,6 +18,7 @@ Card = Literal["success", "decline", "none"]
 AfterRetries = Literal["past_due", "unpaid", "cancel"]
 
 PREFIXES: Final = {
+    "billing.meter": "mtr",
     "billing_portal.session": "bps",
     "credit_note": "cn",
     "customer": "cus",
@@ -46,11 +47,14 @@ class Books:
         *,
         default_card: Card,
         after_retries: AfterRetries,
+        on_thin_event: Callable[[Object], None] = lambda event: None,
     ) -> None:
-        self.clock, self._on_event = clock, on_event
+        self.clock, self._on_event, self.on_thin_event = clock, on_event, on_thin_event
         self.default_card: Final = default_card
         self.after_retries: Final = after_retries
         self.tables: dict[str, dict[str, Object]] = {kind: {} for kind in PREFIXES}
+        self.reported: list[Any] = []  # meter events, as `meters.Reported`, in the order in which they came
+        self.thin_events: dict[str, Object] = {}
         self.endpoint_secrets: dict[str, str] = {}
         self.undelivered: set[str] = set()  # ids of events that an endpoint has not yet answered with 2xx
         self.replaying_at: datetime | None = None  # the past moment that the cycle engine catches up on

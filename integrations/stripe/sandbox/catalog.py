@@ -1,6 +1,7 @@
 """Products and prices."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +37,14 @@ class Recurring(BaseModel):
     interval: Literal["day", "week", "month", "year"]
     interval_count: int = Field(default=1, ge=1)
     usage_type: Literal["licensed", "metered"] = "licensed"
+    meter: str | None = None
+
+
+class Transform(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    divide_by: int = Field(ge=1)
+    round: Literal["up", "down"]
 
 
 class Tier(BaseModel):
@@ -65,6 +74,7 @@ class CreatePrice(UpdatePrice):
     billing_scheme: Literal["per_unit", "tiered"] = "per_unit"
     tiers_mode: Literal["graduated", "volume"] | None = None
     tiers: list[Tier] = Field(default_factory=list)
+    transform_quantity: Transform | None = None
 
 
 class ListPrices(Page):
@@ -117,8 +127,8 @@ def list_products(books: Books, params: ListProducts) -> Object:
 
 def create_price(books: Books, params: CreatePrice) -> Object:
     books.get("product", params.product, "product")
-    if params.recurring and params.recurring.usage_type == "metered":
-        raise StripeFailure("Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.")
+    if params.recurring is not None:
+        _check_meter(books, params.recurring)
     _check_amounts(params)
     _take_lookup_key(books, params, owner=None)
     exact = params.unit_amount_decimal if params.unit_amount is None else Decimal(params.unit_amount)
@@ -132,14 +142,14 @@ def create_price(books: Books, params: CreatePrice) -> Object:
         lookup_key=params.lookup_key,
         metadata=params.metadata,
         type="recurring" if params.recurring else "one_time",
-        recurring={**params.recurring.model_dump(), "meter": None} if params.recurring else None,
+        recurring=params.recurring.model_dump() if params.recurring else None,
         billing_scheme=params.billing_scheme,
         unit_amount=_whole(exact),
         unit_amount_decimal=_plain(exact),
         tiers_mode=params.tiers_mode,
         custom_unit_amount=None,
         tax_behavior="unspecified",
-        transform_quantity=None,
+        transform_quantity=params.transform_quantity.model_dump() if params.transform_quantity else None,
     )
     if params.tiers:
         price["tiers"] = [_tier(tier) for tier in params.tiers]
@@ -165,18 +175,22 @@ def list_prices(books: Books, params: ListPrices) -> Object:
     return paged([p for p in found if keys is None or p["lookup_key"] in keys], params, "/v1/prices")
 
 
-def amount_for(price: Object, quantity: int) -> int:
+def amount_for(price: Object, quantity: Decimal | int) -> int:
     """What a quantity costs in minor units, rounded half up once."""
-    exact = Decimal(price["unit_amount_decimal"] or 0) * quantity
+    units = Decimal(quantity)
+    if transform := price["transform_quantity"]:
+        rounding = ROUND_CEILING if transform["round"] == "up" else ROUND_FLOOR
+        units = (units / transform["divide_by"]).to_integral_value(rounding)
+    exact = Decimal(price["unit_amount_decimal"] or 0) * units
     if price["billing_scheme"] == "tiered":
-        exact = _tiered(price["tiers"], quantity, price["tiers_mode"] == "volume")
+        exact = _tiered(price["tiers"], units, price["tiers_mode"] == "volume")
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
-def _tiered(tiers: list[Object], quantity: int, is_volume: bool) -> Decimal:
-    total, below = Decimal(0), 0
+def _tiered(tiers: list[Object], quantity: Decimal, is_volume: bool) -> Decimal:
+    total, below = Decimal(0), Decimal(0)
     for tier in tiers:
-        within = quantity if tier["up_to"] is None else min(quantity, tier["up_to"])
+        within = quantity if tier["up_to"] is None else min(quantity, Decimal(tier["up_to"]))
         unit, flat = Decimal(tier["unit_amount_decimal"] or 0), Decimal(tier["flat_amount_decimal"] or 0)
         if is_volume and within == quantity:
             return unit * quantity + flat
@@ -186,6 +200,16 @@ def _tiered(tiers: list[Object], quantity: int, is_volume: bool) -> Decimal:
     return total
 
 
+def _check_meter(books: Books, recurring: Recurring) -> None:
+    if recurring.usage_type == "licensed":
+        if recurring.meter is not None:
+            raise StripeFailure("Licensed prices have no meter.", param="recurring[meter]")
+    elif recurring.meter is None:
+        raise StripeFailure("Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.")
+    elif books.get("billing.meter", recurring.meter, "recurring[meter]")["status"] != "active":
+        raise StripeFailure("The meter is not active.", param="recurring[meter]")
+
+
 def _check_amounts(params: CreatePrice) -> None:
     amounts = [params.unit_amount, params.unit_amount_decimal]
     if params.billing_scheme == "tiered":
@@ -193,6 +217,11 @@ def _check_amounts(params: CreatePrice) -> None:
             raise StripeFailure("Tiered prices need `tiers` and `tiers_mode`.", param="tiers")
         if params.tiers[-1].up_to != "inf":
             raise StripeFailure("The last tier must have `up_to` set to `inf`.", param="tiers")
+        if params.transform_quantity is not None:
+            raise StripeFailure("`transform_quantity` cannot be used with tiers.", param="transform_quantity")
+        bounds = [tier.up_to for tier in params.tiers[:-1]]
+        if "inf" in bounds or any(after <= before for before, after in pairwise(bounds)):  # type: ignore[operator]
+            raise StripeFailure("Tiers must be in ascending order.", param="tiers")
         if amounts != [None, None]:
             raise StripeFailure("`unit_amount` cannot be used with tiers.", param="unit_amount")
     elif amounts.count(None) != 1:

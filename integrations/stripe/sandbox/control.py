@@ -65,6 +65,7 @@ class ControlPlane:
             Route("/_sandbox/webhooks", self.webhooks, methods=["POST"]),
             Route("/_sandbox/flush", self.flush, methods=["POST"]),
             Route("/_sandbox/books", self.books, methods=["GET"]),
+            Route("/_sandbox/thin_events", self.thin_events, methods=["GET"]),
             Route("/_sandbox/reset", self.reset, methods=["POST"]),
         ]
 
@@ -125,6 +126,10 @@ class ControlPlane:
         return JSONResponse(
             {kind: [books.shown(stored) for stored in table.values()] for kind, table in books.tables.items()}
         )
+
+    async def thin_events(self, request: Request) -> Response:
+        """The ids of all thin events, oldest first."""
+        return JSONResponse({"ids": list(self._account.books.thin_events)})
 
     async def reset(self, request: Request) -> Response:
         """Forget everything but the settings."""

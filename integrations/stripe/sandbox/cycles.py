@@ -1,6 +1,8 @@
 """The cycles of a subscription: each ends in an invoice, and the items move on."""
 
-from integrations.stripe.sandbox import collection
+from decimal import Decimal
+
+from integrations.stripe.sandbox import collection, meters
 from integrations.stripe.sandbox.books import Books, Object
 from integrations.stripe.sandbox.boundaries import next_boundary
 from integrations.stripe.sandbox.catalog import amount_for
@@ -63,22 +65,47 @@ def _draft(books: Books, subscription: Object, reason: str, start: int, end: int
         },
     )
     for item in reversed(subscription["items"]["data"]):
-        _add_item_line(books, invoice, subscription, item)
+        if item["price"]["recurring"]["usage_type"] == "licensed":
+            period = (item["current_period_start"], item["current_period_end"])
+            _add_item_line(books, invoice, subscription, item, Decimal(item["quantity"]), period)
+        elif reason == "subscription_cycle":
+            _add_item_line(books, invoice, subscription, item, Decimal(0), (start, end))
+    rate_usage(books, invoice)
     subscription["latest_invoice"] = invoice["id"]
     return invoice
 
 
-def _add_item_line(books: Books, invoice: Object, subscription: Object, item: Object) -> None:
+def rate_usage(books: Books, invoice: Object) -> None:
+    """Bring a draft's metered lines up to what was reported for their period; negative usage is billed as zero.
+
+    Stripe's docs: what is reported after the grace, an hour unless set otherwise, is not on the invoice.
+    """
+    for line in books.lines_of(invoice):
+        price = books.get("price", line["pricing"]["price_details"]["price"]) if line["pricing"] else None
+        details = line["parent"].get("subscription_item_details") if line["parent"] else None
+        if price is None or not details or price["recurring"]["usage_type"] == "licensed":
+            continue
+        span = line["period"]["start"], line["period"]["end"]
+        until = invoice["created"] + collection.DRAFT_WINDOW
+        used = max(meters.usage(books, price["recurring"]["meter"], invoice["customer"], *span, until), Decimal(0))
+        amount = amount_for(price, used)
+        line.update(quantity=int(used), quantity_decimal=format(used, "f"), amount=amount, subtotal=amount)
+    collection.retotal(books, invoice)
+
+
+def _add_item_line(
+    books: Books, invoice: Object, subscription: Object, item: Object, quantity: Decimal, period: tuple[int, int]
+) -> None:
     price = item["price"]
     product = books.get("product", price["product"])
     collection.add_line(
         books,
         invoice,
-        amount=amount_for(price, item["quantity"]),
-        description=f"{item['quantity']} × {product['name']}",
-        quantity=item["quantity"],
+        amount=amount_for(price, quantity),
+        description=f"{quantity} × {product['name']}",
+        quantity=int(quantity),
         metadata=dict(subscription["metadata"]),
-        period={"start": item["current_period_start"], "end": item["current_period_end"]},
+        period={"start": period[0], "end": period[1]},
         pricing={
             "type": "price_details",
             "unit_amount_decimal": price["unit_amount_decimal"],

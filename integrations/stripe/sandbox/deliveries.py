@@ -23,6 +23,10 @@ class _Delivery:
     due_at: float
     attempts: int = 0
 
+    @property
+    def is_thin(self) -> bool:
+        return bool(self.event["object"] == "v2.core.event")
+
 
 class Deliveries:
     """The queue of deliveries and the task that works it off.
@@ -31,7 +35,10 @@ class Deliveries:
     of one run of the engine), `drop` loses the next deliveries for good: they can still be listed by the API.
     """
 
-    def __init__(self, http: httpx.AsyncClient | None) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient | None, thin_webhook_url: str | None = None, thin_secret: str = ""
+    ) -> None:
+        self._thin_url, self._thin_secret = thin_webhook_url, thin_secret
         self.duplicate = self.reorder = False
         self.drop = 0
         self._http, self._is_owner = http or httpx.AsyncClient(timeout=10), http is None
@@ -46,6 +53,13 @@ class Deliveries:
                 books.undelivered.add(event["id"])
                 self._queue.append(_Delivery(books, event, endpoint, books.clock.now().timestamp()))
         self.wake()
+
+    def enqueue_thin(self, books: Books, event: Object) -> None:
+        """Plan a thin event's delivery, if there is an endpoint for them."""
+        if self._thin_url is not None:
+            endpoint = {"id": "thin", "url": self._thin_url}
+            self._queue.append(_Delivery(books, event, endpoint, books.clock.now().timestamp()))
+            self.wake()
 
     def wake(self) -> None:
         """Start on what is due, in the background."""
@@ -101,8 +115,11 @@ class Deliveries:
 
     async def _post(self, delivery: _Delivery) -> bool:
         endpoint = delivery.endpoint
-        payload = json.dumps({**delivery.event, "api_version": endpoint["api_version"] or stripe.api_version})
-        secret = delivery.books.endpoint_secrets[endpoint["id"]]
+        if delivery.is_thin:
+            payload, secret = json.dumps(delivery.event), self._thin_secret
+        else:
+            payload = json.dumps({**delivery.event, "api_version": endpoint["api_version"] or stripe.api_version})
+            secret = delivery.books.endpoint_secrets[endpoint["id"]]
         headers = {
             "content-type": "application/json; charset=utf-8",
             "stripe-signature": stripe.WebhookSignature.generate_signature_header(payload, secret),
@@ -115,6 +132,8 @@ class Deliveries:
 
     def _delivered(self, delivery: _Delivery) -> None:
         books, event = delivery.books, delivery.event
+        if delivery.is_thin:
+            return
         event["pending_webhooks"] -= 1
         if event["pending_webhooks"]:
             return

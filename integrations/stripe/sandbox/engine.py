@@ -3,9 +3,9 @@
 import contextlib
 from typing import Final
 
-from integrations.stripe.sandbox import collection
+from integrations.stripe.sandbox import collection, meters
 from integrations.stripe.sandbox.books import Books, Object, moment
-from integrations.stripe.sandbox.cycles import roll_over
+from integrations.stripe.sandbox.cycles import rate_usage, roll_over
 from integrations.stripe.sandbox.failures import StripeFailure
 
 FIRST_PAYMENT_WITHIN: Final = 23 * collection.HOUR
@@ -15,6 +15,9 @@ FIRST_PAYMENT_WITHIN: Final = 23 * collection.HOUR
 def catch_up(books: Books) -> None:
     """Let everything happen that is due by the clock's present, in the order in which it was due."""
     present = int(books.clock.now().timestamp())
+    meters.process(books)
+    for draft in books.all("invoice", status="draft"):
+        rate_usage(books, draft)
     try:
         while waiting := _waiting(books, present):
             earliest = min(at for at, _ in waiting)

@@ -11,16 +11,15 @@ from integrations.stripe.sandbox.cycles import bill_first_period
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure, missing
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, merged
+from integrations.stripe.sandbox.items import Proration, new_item, set_quantity
 from integrations.stripe.sandbox.taxes import AutomaticTax, setting
-
-Proration = Literal["none", "create_prorations", "always_invoice"]
 
 
 class NewItem(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     price: str
-    quantity: int = Field(default=1, ge=0)
+    quantity: int | None = Field(default=None, ge=0)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -38,7 +37,9 @@ class CreateSubscription(Params):
 class ChangedItem(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: str | None = None
+    price: str | None = None
+    deleted: bool = False
     quantity: int | None = Field(default=None, ge=0)
     metadata: Metadata = Field(default_factory=dict)
 
@@ -49,6 +50,11 @@ class UpdateSubscription(Params):
     cancel_at_period_end: bool | None = None
     description: str | None = None
     metadata: Metadata = Field(default_factory=dict)
+
+
+class CancelSubscription(Params):
+    invoice_now: bool = False
+    prorate: bool = False
 
 
 class ListSubscriptions(Page):
@@ -106,19 +112,7 @@ def create_subscription(books: Books, params: CreateSubscription) -> Object:
         trial_start=None,
     )
     items = [
-        books.new(
-            "subscription_item",
-            created=now,
-            subscription=subscription["id"],
-            price=price,
-            quantity=item.quantity,
-            metadata=item.metadata,
-            current_period_start=now,
-            current_period_end=end,
-            billing_thresholds=None,
-            discounts=[],
-            tax_rates=[],
-        )
+        new_item(books, subscription, price, item.quantity, item.metadata, (now, end))
         for item, price in zip(params.items, prices, strict=True)
     ]
     subscription["items"] = listed(items, f"/v1/subscription_items?subscription={subscription['id']}")
@@ -152,10 +146,12 @@ def list_subscriptions(books: Books, params: ListSubscriptions) -> Object:
 
 def update_subscription(books: Books, params: UpdateSubscription, subscription_id: str) -> Object:
     subscription = _running(books, subscription_id)
-    for change in params.items:
-        item = books.get("subscription_item", change.id, "items[0][id]")
-        _set_quantity(item, change.quantity, params.proration_behavior)
-        item["metadata"] = merged(item["metadata"], change.metadata)
+    for change in sorted(params.items, key=lambda change: change.deleted):  # what stays carries the period
+        _change_item(books, subscription, change, params.proration_behavior)
+    if not subscription["items"]["data"]:
+        raise StripeFailure("A subscription must have at least one active item.", param="items")
+    if params.items:
+        books.emit("customer.subscription.updated", subscription, {})
     changes = params.model_dump(include=params.model_fields_set & {"description", "cancel_at_period_end"})
     if params.cancel_at_period_end is not None:
         changes["canceled_at"] = books.now() if params.cancel_at_period_end else None
@@ -163,7 +159,38 @@ def update_subscription(books: Books, params: UpdateSubscription, subscription_i
     return books.shown(subscription)
 
 
-def cancel_subscription(books: Books, params: Params, subscription_id: str) -> Object:
+def _change_item(books: Books, subscription: Object, change: ChangedItem, proration: Proration) -> None:
+    """Stripe's docs: an entry without the id of an item adds one; a subscription has each price once."""
+    items = subscription["items"]["data"]
+    price = books.get("price", change.price, "items[0][price]") if change.price else None
+    if (change.id is None or change.deleted or price) and proration != "none":
+        raise StripeFailure(
+            "The sandbox does not prorate: set `proration_behavior` to `none`.", param="proration_behavior"
+        )
+    if price is not None:
+        _common_cycle([price, *(item["price"] for item in items)])
+        if any(item["price"]["id"] == price["id"] and item["id"] != change.id for item in items):
+            raise StripeFailure("A subscription has each price once.", param="items[0][price]")
+    if change.id is None:
+        if price is None:
+            raise StripeFailure("Missing required param: items[0][price].", code="parameter_missing")
+        now = (items[0]["current_period_start"], items[0]["current_period_end"])
+        items.append(new_item(books, subscription, price, change.quantity, change.metadata, now))
+        return
+    item = books.get("subscription_item", change.id, "items[0][id]")
+    if change.deleted:
+        items.remove(item)
+        del books.tables["subscription_item"][item["id"]]
+        return
+    if price is not None:
+        item["price"] = price
+    set_quantity(item, change.quantity, proration)
+    item["metadata"] = merged(item["metadata"], change.metadata)
+
+
+def cancel_subscription(books: Books, params: CancelSubscription, subscription_id: str) -> Object:
+    if params.invoice_now or params.prorate:
+        raise StripeFailure("The sandbox makes no invoice for a cancellation.", param="invoice_now")
     subscription = _running(books, subscription_id)
     collection.end_subscription(books, subscription, reason="cancellation_requested")
     return books.shown(subscription)
@@ -179,7 +206,7 @@ def retrieve_item(books: Books, params: Params, item_id: str) -> Object:
 
 def update_item(books: Books, params: UpdateItem, item_id: str) -> Object:
     item = books.get("subscription_item", item_id)
-    _set_quantity(item, params.quantity, params.proration_behavior)
+    set_quantity(item, params.quantity, params.proration_behavior)
     item["metadata"] = merged(item["metadata"], params.metadata)
     books.emit("customer.subscription.updated", books.get("subscription", item["subscription"]), {})
     return books.shown(item)
@@ -216,16 +243,6 @@ def _first_cycle(params: CreateSubscription, recurring: Object, now: int) -> tup
     return anchor, anchor
 
 
-def _set_quantity(item: Object, quantity: int | None, proration: Proration) -> None:
-    if quantity is None or quantity == item["quantity"]:
-        return
-    if proration != "none":
-        raise StripeFailure(
-            "The sandbox does not prorate: set `proration_behavior` to `none`.", param="proration_behavior"
-        )
-    item["quantity"] = quantity
-
-
 def _running(books: Books, subscription_id: str) -> Object:
     subscription = books.get("subscription", subscription_id)
     if subscription["ended_at"] is not None:
@@ -238,7 +255,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/subscriptions", ListSubscriptions, list_subscriptions),
     Endpoint("GET", "/v1/subscriptions/{id}", Params, retrieve_subscription),
     Endpoint("POST", "/v1/subscriptions/{id}", UpdateSubscription, update_subscription),
-    Endpoint("DELETE", "/v1/subscriptions/{id}", Params, cancel_subscription),
+    Endpoint("DELETE", "/v1/subscriptions/{id}", CancelSubscription, cancel_subscription),
     Endpoint("GET", "/v1/subscription_items", ListItems, list_items),
     Endpoint("GET", "/v1/subscription_items/{id}", Params, retrieve_item),
     Endpoint("POST", "/v1/subscription_items/{id}", UpdateItem, update_item),

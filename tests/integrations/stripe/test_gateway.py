@@ -36,7 +36,7 @@ async def a_subscription(stripe: Stripe, *, key: str = "subscription-1", is_retr
         key=key,
         is_retry=is_retry,
         customer_id=await a_customer(stripe, is_retry=is_retry),
-        price_id=await a_price(stripe, is_retry=is_retry),
+        items={await a_price(stripe, is_retry=is_retry): 1},
         cycle_anchor_at=CYCLE_END,
         metadata={"tenant": "t1"},
     )

@@ -30,6 +30,8 @@ async def test_every_kind_of_object_has_stripes_shape(openapi: object, world: Wo
     [paid] = (await world.books())["invoice"]
     await world.post("/v1/credit_notes", invoice=paid["id"], amount=100, credit_amount=100)
     await world.post("/v1/billing_portal/sessions", customer=customer, return_url="http://host/")
+    meter = {"display_name": "Sent", "event_name": "sent", "default_aggregation[formula]": "sum"}
+    await world.post("/v1/billing/meters", **meter)
     books = await world.books()
     assert all(books.values()), "a kind without an object would not be checked"
     assert [error for kind in books.values() for stored in kind for error in answer_errors(stored)] == []
