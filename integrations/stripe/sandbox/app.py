@@ -19,10 +19,13 @@ from inkmeter.clock import Clock
 from integrations.stripe.sandbox import (
     cards,
     catalog,
+    checkout,
     customers,
     events,
     invoice_items,
     invoices,
+    payments,
+    refunds,
     subscriptions,
 )
 from integrations.stripe.sandbox.account import Account
@@ -31,8 +34,9 @@ from integrations.stripe.sandbox.control import ControlPlane
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import parse
+from integrations.stripe.sandbox.tills import Tills
 
-ROOMS = (cards, catalog, customers, events, invoice_items, invoices, subscriptions)
+ROOMS = (cards, catalog, checkout, customers, events, invoice_items, invoices, payments, refunds, subscriptions)
 ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for room in ROOMS for endpoint in room.ENDPOINTS)
 
 
@@ -68,7 +72,7 @@ def create_app(
         await account.deliveries.aclose()
 
     app = Starlette(
-        routes=[*(_route(account, endpoint) for endpoint in ENDPOINTS), *ControlPlane(account).routes()],
+        routes=[*(_route(account, endpoint) for endpoint in ENDPOINTS), *ControlPlane(account).routes(), *Tills(account).routes()],
         exception_handlers={404: _unknown_path, 405: _unknown_path, StripeFailure: _failed},
         lifespan=lifespan,
     )
@@ -126,6 +130,7 @@ def _execute(
         headers["idempotent-replayed"] = "true"
         return first.status, first.body
     params = parse(endpoint.params, form)
+    account.books.base_url = str(request.base_url).rstrip("/")
     account.books.request = {"id": headers["request-id"], "idempotency_key": key}
     try:
         if is_broken:
@@ -194,7 +199,7 @@ def _expand(books: Books, node: Any, path: list[str]) -> None:
             _expand(books, entry, path)
     elif isinstance(node, dict) and path[0] in node:
         name, *rest = path
-        kind = "invoice" if name == "latest_invoice" else name
+        kind = {"latest_invoice": "invoice", "latest_charge": "charge"}.get(name, name)
         if isinstance(node[name], str) and node[name] in books.tables.get(kind, {}):
             node[name] = books.shown(books.get(kind, node[name]))
         if rest:

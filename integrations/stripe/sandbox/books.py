@@ -18,14 +18,20 @@ Card = Literal["success", "decline", "none"]
 AfterRetries = Literal["past_due", "unpaid", "cancel"]
 
 PREFIXES: Final = {
+    "charge": "ch",
+    "checkout.session": "cs_test",
     "customer": "cus",
+    "dispute": "du",
     "event": "evt",
     "invoice": "in",
+    "invoice_payment": "inpay",
     "invoiceitem": "ii",
     "line_item": "il",
+    "payment_intent": "pi",
     "payment_method": "pm",
     "price": "price",
     "product": "prod",
+    "refund": "re",
     "subscription": "sub",
     "subscription_item": "si",
     "webhook_endpoint": "we",
@@ -50,6 +56,8 @@ class Books:
         self.after_retries: Final = after_retries
         self.tables: dict[str, dict[str, Object]] = {kind: {} for kind in PREFIXES}
         self.endpoint_secrets: dict[str, str] = {}
+        self.intent_metadata: dict[str, dict[str, str]] = {}  # of a Checkout session's payment intent that is to come
+        self.base_url = ""  # as the last request has named this server
         self.undelivered: set[str] = set()  # ids of events that an endpoint has not yet answered with 2xx
         self.replaying_at: datetime | None = None  # the past moment that the cycle engine catches up on
         self.request: Object | None = None  # the API request that causes events now
