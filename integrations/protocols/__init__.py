@@ -5,6 +5,8 @@ certainly did not take effect as `UpstreamError` (or `UpstreamRateLimited`); a c
 `UpstreamTimeout`. Nothing else leaves a gateway.
 """
 
+from integrations.protocols.payments import StripeCheckout as StripeCheckout
+from integrations.protocols.payments import StripeReversal as StripeReversal
 from integrations.protocols.signnow import SignatureField as SignatureField
 from integrations.protocols.signnow import Signer as Signer
 from integrations.protocols.signnow import SignNow as SignNow

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
+from integrations.protocols.payments import StripePayments
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class StripeEvent:
     created_at: datetime
 
 
-class Stripe(Protocol):
+class Stripe(StripePayments, Protocol):
     """Stripe for the operator's account.
 
     Every creating call takes `key`, an idempotency key that is unique for the intent, and writes it into the object's
@@ -139,5 +140,5 @@ class Stripe(Protocol):
     ) -> str:
         """Add a finished amount to a draft invoice and answer the invoice item's id (ii_…)."""
 
-    async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
-        """Finalize a draft and let Stripe collect. An invoice that is finalized already is answered as it is."""
+    async def finalize_invoice(self, invoice_id: str, *, key: str, is_collected: bool = True) -> StripeInvoice:
+        """Finalize a draft and let Stripe collect, unless we do. One that is finalized already is answered as it is."""

@@ -8,11 +8,12 @@ import stripe
 from integrations.stripe.catalog import Catalog
 from integrations.stripe.customers import Customers
 from integrations.stripe.invoices import Invoices
+from integrations.stripe.payments import Payments
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Subscriptions, Invoices):
+class StripeGateway(Customers, Catalog, Subscriptions, Invoices, Payments):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `api_base` points it at a sandbox. Connection errors, 409 and 5xx are repeated `max_network_retries` times

@@ -72,7 +72,11 @@ def create_app(
         await account.deliveries.aclose()
 
     app = Starlette(
-        routes=[*(_route(account, endpoint) for endpoint in ENDPOINTS), *ControlPlane(account).routes(), *Tills(account).routes()],
+        routes=[
+            *(_route(account, endpoint) for endpoint in ENDPOINTS),
+            *ControlPlane(account).routes(),
+            *Tills(account).routes(),
+        ],
         exception_handlers={404: _unknown_path, 405: _unknown_path, StripeFailure: _failed},
         lifespan=lifespan,
     )

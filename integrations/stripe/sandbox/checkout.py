@@ -87,7 +87,12 @@ def create_session(books: Books, params: CreateSession) -> Object:
         client_reference_id=params.client_reference_id,
         currency=currency,
         custom_fields=[],
-        custom_text={"after_submit": None, "shipping_address": None, "submit": None, "terms_of_service_acceptance": None},
+        custom_text={
+            "after_submit": None,
+            "shipping_address": None,
+            "submit": None,
+            "terms_of_service_acceptance": None,
+        },
         customer=params.customer,
         expires_at=params.expires_at or now + LASTS,
         invoice=None,
@@ -121,7 +126,7 @@ def list_sessions(books: Books, params: ListSessions) -> Object:
 def expire_session(books: Books, params: Params, session_id: str) -> Object:
     session = books.get("checkout.session", session_id)
     if session["status"] != "open":
-        raise StripeFailure(f"Only Checkout Sessions with a status in [\"open\"] can be expired, not {session['status']}.")
+        raise StripeFailure(f"Only an open Checkout Session can be expired; this one is {session['status']}.")
     expire(books, session)
     return books.shown(session)
 

@@ -1,7 +1,5 @@
 """Money that has moved: payment intents, charges, and the payments of invoices."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
 
 from integrations.stripe.sandbox.books import Books, Object, paged
@@ -21,11 +19,6 @@ class ListInvoicePayments(Page):
     invoice: str | None = None
     payment: PaymentOf | None = None
     status: str | None = None
-
-
-class ListCharges(Page):
-    customer: str | None = None
-    payment_intent: str | None = None
 
 
 def new_intent(books: Books, *, customer: str | None, amount: int, currency: str, metadata: dict[str, str]) -> Object:
@@ -133,22 +126,11 @@ def list_invoice_payments(books: Books, params: ListInvoicePayments) -> Object:
     return paged(found, params, "/v1/invoice_payments")
 
 
-def list_charges(books: Books, params: ListCharges) -> Object:
-    found = books.all("charge", customer=params.customer, payment_intent=params.payment_intent)
-    return paged(found, params, "/v1/charges")
-
-
-def _retrieve(kind: str) -> Any:
-    def retrieve(books: Books, params: Params, object_id: str) -> Object:
-        return books.shown(books.get(kind, object_id))
-
-    return retrieve
+def retrieve_invoice_payment(books: Books, params: Params, payment_id: str) -> Object:
+    return books.shown(books.get("invoice_payment", payment_id))
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/v1/charges", ListCharges, list_charges),
-    Endpoint("GET", "/v1/charges/{id}", Params, _retrieve("charge")),
     Endpoint("GET", "/v1/invoice_payments", ListInvoicePayments, list_invoice_payments),
-    Endpoint("GET", "/v1/invoice_payments/{id}", Params, _retrieve("invoice_payment")),
-    Endpoint("GET", "/v1/payment_intents/{id}", Params, _retrieve("payment_intent")),
+    Endpoint("GET", "/v1/invoice_payments/{id}", Params, retrieve_invoice_payment),
 )

@@ -26,11 +26,6 @@ class ListRefunds(Page):
     payment_intent: str | None = None
 
 
-class ListDisputes(Page):
-    charge: str | None = None
-    payment_intent: str | None = None
-
-
 def create_refund(books: Books, params: CreateRefund) -> Object:
     """Stripe's docs: of a part or of all that is left; more than is left is refused."""
     charge = _charge(books, params)
@@ -134,11 +129,6 @@ def retrieve_refund(books: Books, params: Params, refund_id: str) -> Object:
     return books.shown(books.get("refund", refund_id))
 
 
-def list_disputes(books: Books, params: ListDisputes) -> Object:
-    found = books.all("dispute", charge=params.charge, payment_intent=params.payment_intent)
-    return paged(found, params, "/v1/disputes")
-
-
 def retrieve_dispute(books: Books, params: Params, dispute_id: str) -> Object:
     return books.shown(books.get("dispute", dispute_id))
 
@@ -172,12 +162,11 @@ _TEXTS = (
     "uncategorized_file",
     "uncategorized_text",
 )
-_EVIDENCE = {**dict.fromkeys(_TEXTS), "enhanced_evidence": {}}
+_EVIDENCE: Object = {**dict.fromkeys(_TEXTS), "enhanced_evidence": {}}
 
 ENDPOINTS = (
     Endpoint("POST", "/v1/refunds", CreateRefund, create_refund),
     Endpoint("GET", "/v1/refunds", ListRefunds, list_refunds),
     Endpoint("GET", "/v1/refunds/{id}", Params, retrieve_refund),
-    Endpoint("GET", "/v1/disputes", ListDisputes, list_disputes),
     Endpoint("GET", "/v1/disputes/{id}", Params, retrieve_dispute),
 )

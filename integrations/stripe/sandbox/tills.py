@@ -56,7 +56,8 @@ class Tills:
     async def page(self, request: Request) -> Response:
         """A small page to pay or cancel on."""
         session = self._books.get("checkout.session", request.path_params["id"])
-        return HTMLResponse(_page(session, "" if session["status"] == "open" else f"This session is {session['status']}."))
+        note = "The amount is in minor units. No money moves here."
+        return HTMLResponse(_page(session, note if session["status"] == "open" else f"This is {session['status']}."))
 
     async def pay(self, request: Request) -> Response:
         """By JSON `{"outcome": …}`, or by the page's form, which then leads back to the shop."""
@@ -98,7 +99,7 @@ def _page(session: Object, note: str) -> str:
     return PAGE.format(
         amount=session["amount_total"],
         currency=html.escape(session["currency"].upper()),
-        note=html.escape(note or "The amount is in minor units. No money moves here."),
+        note=html.escape(note),
         cancel_url=html.escape(session["cancel_url"] or session["success_url"], quote=True),
     )
 
