@@ -68,6 +68,7 @@ from inkmeter.events import (
     SubscriptionChanged,
     TenantProvisioned,
     ThresholdCrossed,
+    TopUpFailed,
     UsageRecorded,
 )
 from inkmeter.hooks import (
@@ -166,6 +167,7 @@ __all__ = [
     "TenantProvisioned",
     "TenantRestricted",
     "ThresholdCrossed",
+    "TopUpFailed",
     "TopUpPack",
     "TopUpRequired",
     "TravelClock",

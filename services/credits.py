@@ -135,7 +135,7 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
     subscription = await subscriptions.require_subscription(tenant.id)
     check_may_sign(tenant.state, tenant.grace_until, now)
     terms, _ = await phases.in_force(platform, subscription, now)
-    pack = _pack(terms, meter, units)
+    pack = find_pack(terms, meter, units)
     command = GrantCredits(
         tenant_id=tenant.id,
         idempotency_key=key,
@@ -148,7 +148,8 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
     return await _submit(platform, command)
 
 
-def _pack(terms: PlanTerms, meter: str, units: int) -> TopUpPack:
+def find_pack(terms: PlanTerms, meter: str, units: int) -> TopUpPack:
+    """The pack of so many units that a plan offers. Raises InvalidInput."""
     quota = terms.quotas.get(meter)
     packs = packs_of(terms, quota) if quota is not None else ()
     pack = next((pack for pack in packs if pack.units == units), None)

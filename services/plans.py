@@ -17,6 +17,7 @@ from services import limits, meters
 from services.limits import NewAutoTopUp as NewAutoTopUp
 from services.limits import NewPack as NewPack
 from services.limits import NewQuota as NewQuota
+from services.limits import TopUpPayment as TopUpPayment
 from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems

@@ -5,26 +5,12 @@ answers an effect; the effect runs in one transaction with the mark on the deliv
 object, never at the event, so that order and number of deliveries do not matter.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
-from inkmeter.events import Event
-from services import invoices
+from services import card_orders, checkouts, invoices, reversals
+from services.effects import Applied, Effect, Handler
 from services.platform import Platform
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an effect has done: what to tell the plugins after the commit, or why the event does not concern us."""
-
-    events: Sequence[Event] = ()
-    why_ignored: str | None = None
-
-
-Effect = Callable[[], Awaitable[Applied]]
-Handler = Callable[[Platform, str], Awaitable[Effect]]
-"""Takes the id of the object that the event speaks of."""
 
 
 async def hold_draft(platform: Platform, invoice_id: str) -> Effect:
@@ -45,14 +31,28 @@ async def take_payment(platform: Platform, invoice_id: str) -> Effect:
     theirs = await platform.stripe.invoice(invoice_id)
 
     async def effect() -> Applied:
-        events = await invoices.note_payment(platform, theirs)
+        # Until it is paid, an order is no invoice of ours: one that is not is no reason for dunning.
+        events = await card_orders.note_order(platform, theirs)
+        if events is None:
+            events = await invoices.note_payment(platform, theirs)
         return Applied(why_ignored="not an invoice of ours") if events is None else Applied(events)
 
     return effect
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "charge.dispute.closed": reversals.take_dispute,
+    "charge.dispute.created": reversals.take_dispute,
+    "charge.dispute.updated": reversals.take_dispute,
+    "charge.refunded": reversals.take_charge,
+    "checkout.session.async_payment_failed": checkouts.take_checkout,
+    "checkout.session.async_payment_succeeded": checkouts.take_checkout,
+    "checkout.session.completed": checkouts.take_checkout,
+    "checkout.session.expired": checkouts.take_checkout,
     "invoice.created": hold_draft,
     "invoice.paid": take_payment,
     "invoice.payment_failed": take_payment,
+    "refund.created": reversals.take_refund,
+    "refund.failed": reversals.take_refund,
+    "refund.updated": reversals.take_refund,
 }

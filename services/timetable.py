@@ -6,6 +6,8 @@ import logging
 from typing import Final
 
 from services import (
+    card_orders,
+    checkouts,
     closing,
     counters,
     credits,
@@ -14,9 +16,11 @@ from services import (
     margins,
     meters,
     mirroring,
+    orders,
     periods,
     pushing,
     refunds,
+    reversals,
     settling,
     signing,
     tenants,
@@ -37,6 +41,10 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     webhooks.APPLY: webhooks.apply_webhook,
     credits.EXPIRE: credits.expire_credits,
     refunds.REFUND: refunds.finish_refund,
+    checkouts.FOLLOW: checkouts.follow_checkout,
+    card_orders.PAY: card_orders.pay_order,
+    orders.GRANT: orders.grant_order,
+    reversals.SETTLE: reversals.settle_reversal,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
     margins.CHECK: margins.check_margins,

@@ -10,9 +10,10 @@ from storage.ids import new_id
 
 
 class DiscrepancyState(StrEnum):
-    """OPEN until someone explains or resolves it."""
+    """OPEN until someone explains or resolves it, or it is gone by itself."""
 
     OPEN = "OPEN"
+    RESOLVED = "RESOLVED"
 
 
 class Discrepancy(Model):
