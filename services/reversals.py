@@ -17,7 +17,7 @@ from uuid import UUID
 from inkmeter.events import Event
 from inkmeter.money import Money
 from integrations.protocols import StripeCheckout, StripeInvoice, StripeReversal
-from services import card_orders, checkouts, jobs, operations, orders
+from services import card_orders, checkouts, jobs, operations, orders, paid_refunds
 from services.commands import RestoreCredits, TakeCredits
 from services.effects import Applied, Effect
 from services.orders import TopUpOrder
@@ -118,6 +118,10 @@ async def _note(platform: Platform, kind: ReversalKind, theirs: StripeReversal, 
 async def _add(platform: Platform, kind: ReversalKind, theirs: StripeReversal, order: TopUpOrder) -> None:
     others = await Reversal.filter(tenant_id=order.tenant_id, order_id=order.id, is_standing=True)
     same_currency = theirs.amount.currency == order.currency
+    entry_id = await paid_refunds.own_entry(order.tenant_id, theirs.metadata)
+    if entry_id is not None:  # our own refund: the units were taken before it was made
+        await paid_refunds.note_refund(platform, order, theirs, entry_id)
+        return
     gone = sum(other.amount_minor for other in others) + theirs.amount.minor
     units = units_of(order, gone) if same_currency else order.units
     reversal = Reversal(
@@ -200,12 +204,11 @@ async def _taken(reversal: Reversal) -> tuple[int, int]:
 async def _give_back(platform: Platform, job: Job, reversal: Reversal, grant: CreditGrant) -> None:
     if f"{reversal.id}:{TAKE}" in await waiting_jobs(reversal.tenant_id, SETTLE):
         raise jobs.NotYet("it is still being taken", timedelta(seconds=5))
-    taken, _ = await _taken(reversal)
+    taken = reversal.taken if reversal.entry_id is not None else (await _taken(reversal))[0]
+    kind = CreditEntryKind.REVOKED if reversal.entry_id is None else CreditEntryKind.REFUNDED
     if taken:
         note = f"{reversal.kind}:{reversal.stripe_id}:back"
-        command = RestoreCredits(
-            reversal.tenant_id, grant.id, taken, CreditEntryKind.REVOKED, platform.clock.now(), note
-        )
+        command = RestoreCredits(reversal.tenant_id, grant.id, taken, kind, platform.clock.now(), note)
         await operations.submit(platform, command)
     async with jobs.completing(job):
         flagged = Discrepancy.filter(tenant_id=reversal.tenant_id, subject=reversal.stripe_id)

@@ -72,13 +72,14 @@ class ReversalKind(StrEnum):
 class Reversal(Model):
     """Money of an order that went back, and the `units` that it paid for; `is_standing` until it failed or was won.
 
-    `taken` of the units were still there.
+    `taken` of the units were still there. `entry_id` is the credit entry of a refund that we have made.
     """
 
     tenant_id = BigIntField()
     id = UUIDField(primary_key=True, default=new_id)
     stripe_id = TextField()
     order_id = UUIDField()
+    entry_id = UUIDField(null=True)
     kind = CharEnumField(ReversalKind)
     amount_minor = BigIntField()
     currency = TextField()

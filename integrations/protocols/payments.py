@@ -67,6 +67,9 @@ class StripePayments(Protocol):
     async def find_paid_invoice(self, payment_intent_id: str) -> str | None:
         """The id of the invoice that a payment was made for; None if there is none."""
 
+    async def find_payment(self, invoice_id: str) -> str | None:
+        """The id of the payment intent that an invoice was paid by; None if no money has moved."""
+
     async def pay_invoice(self, invoice_id: str, *, key: str) -> None:
         """Charge an open invoice now. Raises PaymentRefused; a bank that takes its time is no refusal."""
 

@@ -77,6 +77,13 @@ class Payments(Requests):
         )
         return str(found[0]["invoice"]) if found else None
 
+    async def find_payment(self, invoice_id: str) -> str | None:
+        found = await self._all(
+            self._v1.invoice_payments.list_async(params={"invoice": invoice_id, "status": "paid", "limit": 100})
+        )
+        intents = [payment["payment"].get("payment_intent") for payment in found]
+        return next((str(intent) for intent in intents if intent is not None), None)
+
     async def pay_invoice(self, invoice_id: str, *, key: str) -> None:
         await self._one(self._v1.invoices.pay_async(invoice_id, options={"idempotency_key": key}))
 

@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS reversal (
   id {uuid} NOT NULL,
   stripe_id TEXT NOT NULL,
   order_id {uuid} NOT NULL,
+  entry_id {uuid},
   kind TEXT NOT NULL,
   amount_minor {bigint} NOT NULL,
   currency TEXT NOT NULL,
@@ -52,6 +53,7 @@ CREATE TABLE IF NOT EXISTS reversal (
   created_at {bigint} NOT NULL,
   PRIMARY KEY (tenant_id, id),
   UNIQUE (tenant_id, stripe_id),
+  UNIQUE (tenant_id, entry_id),
   FOREIGN KEY (tenant_id, order_id) REFERENCES top_up_order (tenant_id, id))
 """
 

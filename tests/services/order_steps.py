@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tests.services.steps import Customer, Json, do, price, quota, sign_up, stripe_books
+from tests.services.steps import Customer, Json, do, price, quota, raw_id, sign_up, stripe_books
 from tests.world import World
 
 ORDER: Final = """id way status meter units price { amount } url expiresAt failure paidAt
@@ -65,8 +65,6 @@ async def act(world: World, shown: Json, outcome: str = "pay") -> Json:
 
 async def session_of(world: World, shown: Json) -> Json:
     """The Checkout session that an order's page belongs to."""
-    from tests.services.steps import raw_id
-
     [found] = [
         s
         for s in (await stripe_books(world))["checkout.session"]
