@@ -155,14 +155,8 @@ async def end(platform: Platform, order: TopUpOrder, state: OrderState, failure:
     if not await still_open.update(state=state, failure=failure) or state is not OrderState.FAILED:
         return []
     tenant = await Tenant.get(id=order.tenant_id)
-    meter = (await meters.find_meters(platform, order.meter))[order.meter]
-    units = order.units // 10**meter.decimals
-    now = platform.clock.now()
-    return [
-        TopUpFailed(
-            str(tenant.public_id), now, str(order.id), order.meter, units, price_of(order), failure or "not paid"
-        )
-    ]
+    now, why = platform.clock.now(), failure or "not paid"
+    return [TopUpFailed(str(tenant.public_id), now, str(order.id), order.meter, order.units, price_of(order), why)]
 
 
 async def grant_order(platform: Platform, job: Job) -> None:
@@ -173,9 +167,8 @@ async def grant_order(platform: Platform, job: Job) -> None:
         pass
     if is_new:
         tenant = await Tenant.get(id=order.tenant_id)
-        units = grant.units // 10 ** platform.metering.meters[grant.meter].decimals
         await platform.plugins.publish(
-            CreditsToppedUp(str(tenant.public_id), platform.clock.now(), order.meter, units, price_of(order))
+            CreditsToppedUp(str(tenant.public_id), platform.clock.now(), order.meter, grant.units, price_of(order))
         )
 
 
