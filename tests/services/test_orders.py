@@ -11,9 +11,12 @@ from storage.database import transaction
 from storage.discrepancies import Discrepancy
 from storage.invoices import Invoice, LineItem
 from storage.orders import OrderState, TopUpOrder
-from tests.services.credit_steps import left, upload
+from tests.services.credit_steps import left, take, upload
 from tests.services.order_steps import (
+    CREATED,
+    TEN,
     act,
+    call_stripe,
     checkout,
     customer_of,
     open_checkout,
@@ -23,7 +26,7 @@ from tests.services.order_steps import (
     session_of,
     set_card,
 )
-from tests.services.steps import Customer, fault, problems, refused, stripe_books
+from tests.services.steps import Customer, do, fault, problems, quota, refused, stripe_books
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -302,3 +305,41 @@ async def test_parallel_webhooks_and_workers_grant_once(world: World) -> None:
     assert len(await CreditGrant.filter(tenant_id=customer.tenant.id)) == 1
     assert len(await Invoice.filter(tenant_id=customer.tenant.id)) == 1
     assert [o.state for o in await TopUpOrder.all()] == [OrderState.PAID]
+
+
+@pytest.mark.parametrize(("balance", "collected"), [(-500, 400), (-2_000, 0), (30, 930)])
+async def test_a_customers_balance_does_not_move_our_books(world: World, balance: int, collected: int) -> None:
+    """Stripe settles it with what is collected; the subtotal is what was ordered."""
+    customer = await rule_customer(world)
+    [theirs] = [c for c in (await stripe_books(world))["customer"] if c["email"] == customer.tenant.email]
+    await call_stripe(world, f"/v1/customers/{theirs['id']}", balance=balance)
+    for key in ("a", "b"):
+        await upload(customer, key)
+    await world.work()
+    invoice = (await stripe_books(world))["invoice"][-1]
+    assert (invoice["subtotal"], invoice["amount_paid"], invoice["status"]) == (900, collected, "paid")
+    [ours] = await Invoice.filter(tenant_id=customer.tenant.id)
+    assert (ours.total_minor, await left(customer, METER)) == (900, 10)
+    [shown] = await orders(customer)
+    assert (await take(customer, "refundCredits", shown["grant"], 1))["refund"] == {"amount": "0.90"}
+    refunds = [r["amount"] for r in (await stripe_books(world))["refund"]]
+    charges = [c.amount_minor for c in await Charge.filter(tenant_id=customer.tenant.id).order_by("id")]
+    assert (refunds, charges) == (([90], [900]) if collected else ([], [900, -90])), (
+        "no money has moved: the next invoice"
+    )
+
+
+async def test_a_plan_says_how_its_rule_is_paid(world: World) -> None:
+    rule = {"below": 2, "packUnits": 10, "monthlyCap": "18.00", "payment": "FIRST"}
+    limit = {**quota(METER, "HARD", 2), "topUpPacks": [TEN], "autoTopUp": rule}
+    plan = {"code": "p", "name": "P", "currency": "USD", "prices": [CREATED]}
+    wrong = await do(world.operator, "createPlan", "plan { id }", quotas=[limit], **plan)
+    assert list(problems(wrong)) == ["quotas.0.autoTopUp.payment"]
+    shown = "plan { version quotas { autoTopUp { payment } } }"
+    for policy, payment in (("TOP_UP", "FIRST"), ("SOFT", "FIRST"), ("HARD", "NEXT_INVOICE")):
+        right = {**limit, "policy": policy, "autoTopUp": {**rule, "payment": payment}}
+        made = await do(world.operator, "createPlan", shown, quotas=[right], **plan)
+        assert made["plan"]["quotas"][0]["autoTopUp"] == {"payment": payment}
+    same = {**limit, "autoTopUp": {name: value for name, value in rule.items() if name != "payment"}}
+    again = await do(world.operator, "createPlan", shown, quotas=[same], **plan)
+    assert again["plan"] == made["plan"], "the default is what a plan's version has always said"
