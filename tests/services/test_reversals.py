@@ -273,6 +273,9 @@ async def test_a_refund_without_an_answer_is_made_once(world: World) -> None:
     grant = (await order(customer, made["id"]))["grant"]
     await fault(world.stripe, "timeout_after", times=3, on="/v1/refunds")
     assert refused(await take(customer, "refundCredits", grant, 4))["__typename"] == "UpstreamUnavailable"
+    await world.work()  # its webhook comes first
+    assert (await order(customer, made["id"]))["reversals"][0]["taken"] == "4"
+    assert await left(customer, METER) == 6, "the units were taken before"
     world.clock.travel_to(world.clock.now() + reversals.PLEDGED_PAUSE)
     await world.work()
     assert (await take(customer, "refundCredits", grant, 4))["refund"] == {"amount": "3.60"}
