@@ -39,6 +39,7 @@ from inkmeter.errors import (
     NotPermitted,
     OutcomeUnknown,
     PaymentRefused,
+    PendingTopUp,
     PluginError,
     Problem,
     QuotaExceeded,
@@ -71,6 +72,7 @@ from inkmeter.events import (
     SubscriptionChanged,
     TenantProvisioned,
     ThresholdCrossed,
+    TopUpFailed,
     UsageRecorded,
 )
 from inkmeter.hooks import (
@@ -150,6 +152,7 @@ __all__ = [
     "PaymentActionRequired",
     "PaymentFailed",
     "PaymentRefused",
+    "PendingTopUp",
     "PlanUpgraded",
     "PluginError",
     "Problem",
@@ -172,6 +175,7 @@ __all__ = [
     "TenantProvisioned",
     "TenantRestricted",
     "ThresholdCrossed",
+    "TopUpFailed",
     "TopUpPack",
     "TopUpRequired",
     "TravelClock",

@@ -107,6 +107,15 @@ class TopUpPack:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingTopUp:
+    """Credits that were ordered by the plan's rule and are granted once they are paid. `id` is the order's UUID."""
+
+    id: str
+    units: int
+    price: Money
+
+
+@dataclass(frozen=True, slots=True)
 class NextPlan:
     """The plan to go on with: the successor of the present one. `id` is its UUID."""
 
@@ -156,6 +165,7 @@ class TopUpRequired(Refused):
     """Prepaid credits do not cover the operation; `balance` units are left.
 
     `packs` are the top-ups on offer; at `resets_at` (None without a billing period) the quota's own units come back.
+    `pending` was ordered by the plan's rule and is not paid yet.
     """
 
     code = "TOP_UP_REQUIRED"
@@ -169,11 +179,14 @@ class TopUpRequired(Refused):
         packs: Sequence[TopUpPack] = (),
         next_plan: NextPlan | None = None,
         resets_at: datetime | None = None,
+        pending: PendingTopUp | None = None,
     ) -> None:
         ways = _ways_on(packs, next_plan) or "buy a top-up"
+        if pending is not None:
+            ways = f"{pending.units} more are ordered and wait for their payment: try again, or {ways}"
         super().__init__(f"{requested} {meter} are needed, {balance} credits are left. {ways[0].upper()}{ways[1:]}.")
         self.meter, self.balance, self.requested = meter, balance, requested
-        self.resets_at, self.packs, self.next_plan = resets_at, tuple(packs), next_plan
+        self.resets_at, self.packs, self.next_plan, self.pending = resets_at, tuple(packs), next_plan, pending
 
 
 class SpendCapReached(Refused):

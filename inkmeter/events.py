@@ -75,11 +75,26 @@ class PlanUpgraded(Event):
 
 @dataclass(frozen=True, slots=True)
 class CreditsToppedUp(Event):
-    """Credits ran low, and the plan's rule bought more of them: `units` for `price`, on the next invoice."""
+    """Credits were bought: by the plan's rule because they ran low, `units` for `price` on the next invoice, or by an
+    order that has been paid.
+    """
 
     meter: str
     units: int
     price: Money
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpFailed(Event):
+    """An order of credits was not paid: `units` for `price` are not granted. A rule orders no more of them in this
+    period, unless others are paid meanwhile.
+    """
+
+    order_id: str
+    meter: str
+    units: int
+    price: Money
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

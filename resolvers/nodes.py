@@ -12,6 +12,7 @@ from resolvers.discrepancies import discrepancy_type
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
+from resolvers.orders import order_types
 from resolvers.permissions import require_viewer
 from resolvers.plans import plan_type
 from resolvers.subscriptions import subscription_type
@@ -26,6 +27,7 @@ from services import (
     documents,
     invoices,
     meters,
+    orders,
     plans,
     subscriptions,
     tenants,
@@ -76,6 +78,11 @@ async def _find_grant(info: Info, key: UUID) -> Node:
     return (await grant_types(info.context.platform, [grant]))[0]
 
 
+async def _find_order(info: Info, key: UUID) -> Node:
+    order = await orders.find_order(require_viewer(info).tenant_id, key)
+    return (await order_types(info.context.platform, [order]))[0]
+
+
 async def _find_subscription(info: Info, key: UUID) -> Node:
     subscription = await subscriptions.find_subscription(require_viewer(info).tenant_id, key)
     return await subscription_type(info.context.platform, subscription)
@@ -104,4 +111,5 @@ _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Plan": _find_plan,
     "Subscription": _find_subscription,
     "Tenant": _find_tenant,
+    "TopUpOrder": _find_order,
 }

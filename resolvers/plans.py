@@ -31,6 +31,7 @@ from services.plans import (
     Plan,
     Quota,
     StripeMode,
+    TopUpPayment,
 )
 from services.terms import PlanTerms
 
@@ -74,6 +75,7 @@ def _quota_type(terms: PlanTerms, quota: Quota) -> types.Quota:
             below=BigInt(rule["below"]),
             pack_units=packs[rule["pack"]].units,
             monthly_cap=Money.of(ExactMoney(rule["monthly_cap_minor"], currency)),
+            payment=types.TopUpPayment[rule.get("payment", TopUpPayment.NEXT_INVOICE)],
         )
         if rule
         else None,
@@ -105,16 +107,21 @@ async def create_plan(info: Info, input: types.CreatePlanInput) -> types.CreateP
 
 
 def _new_quota(quota: types.QuotaInput) -> NewQuota:
-    rule = quota.auto_top_up
     return NewQuota(
         meter=quota.meter,
         policy=LimitPolicy[quota.policy.name],
         units=quota.units,
         spend_cap=quota.spend_cap,
         packs=[NewPack(pack.units, pack.price) for pack in quota.top_up_packs],
-        auto_top_up=NewAutoTopUp(rule.below, rule.pack_units, rule.monthly_cap) if rule else None,
+        auto_top_up=_new_rule(quota.auto_top_up),
         alerts_at=quota.alerts_at,
     )
+
+
+def _new_rule(rule: types.AutoTopUpInput | None) -> NewAutoTopUp | None:
+    if rule is None:
+        return None
+    return NewAutoTopUp(rule.below, rule.pack_units, rule.monthly_cap, TopUpPayment[rule.payment.name])
 
 
 @query("One version of a plan.")

@@ -28,6 +28,7 @@ class InvoiceState(Enum):
 class InvoiceKind(Enum):
     PERIOD = strawberry.enum_value("PERIOD", description="A billing period that is over.")
     OPENING = strawberry.enum_value("OPENING", description="The first fees of a plan whose fees are due in advance.")
+    TOP_UP = strawberry.enum_value("TOP_UP", description="Credits that were paid before they were granted.")
 
 
 @strawberry.enum(description="What a line bills.")

@@ -27,6 +27,14 @@ class LimitPolicy(Enum):
     AUTO_UPGRADE = strawberry.enum_value("AUTO_UPGRADE", description="It goes on, on the plan's successor.")
 
 
+@strawberry.enum(description="When credits that are bought by a plan's rule are paid.")
+class TopUpPayment(Enum):
+    NEXT_INVOICE = strawberry.enum_value(
+        "NEXT_INVOICE", description="They are there at once; the next invoice bills them."
+    )
+    FIRST = strawberry.enum_value("FIRST", description="They are ordered, and there once the customer's card has paid.")
+
+
 @strawberry.enum(description="When a plan's fees are billed.")
 class FeesDue(Enum):
     ARREARS = strawberry.enum_value("ARREARS", description="With the usage of their own period.")
@@ -51,6 +59,7 @@ class AutoTopUp:
     below: BigInt = strawberry.field(description="It buys when fewer credits of the meter are left.")
     pack_units: BigInt = strawberry.field(description="The pack that it buys, by its units.")
     monthly_cap: Money = strawberry.field(description="The most that it spends in a billing period.")
+    payment: TopUpPayment = strawberry.field(description="When the credits are paid.")
 
 
 @strawberry.type(description="The limit of a meter in a billing period.")
@@ -105,6 +114,9 @@ class AutoTopUpInput:
     below: BigInt = strawberry.field(description="Buy when fewer credits of the meter are left.")
     pack_units: BigInt = strawberry.field(description="Which of the quota's packs, by its units.")
     monthly_cap: Decimal = strawberry.field(description="The most that may be spent so in a billing period.")
+    payment: TopUpPayment = strawberry.field(
+        default=TopUpPayment.NEXT_INVOICE, description="When the credits are paid; FIRST with TOP_UP or SOFT."
+    )
 
 
 @strawberry.input(description="A limit to be.")

@@ -56,6 +56,13 @@ class TopUpPack:
     price: Money = strawberry.field(description="What all of them cost.")
 
 
+@strawberry.type(description="Credits that the plan's rule has ordered; they are there once they are paid.")
+class PendingTopUp:
+    id: relay.GlobalID = strawberry.field(description="Of the order.")
+    units: BigInt = strawberry.field(description="How many.")
+    price: Money = strawberry.field(description="What all of them cost.")
+
+
 @strawberry.type(description="The plan to go on with: the successor of the present one.")
 class NextPlan:
     id: relay.GlobalID = strawberry.field(description="Of the plan.")
@@ -82,6 +89,9 @@ class TopUpRequired(UserError):
     resets_at: datetime | None = strawberry.field(description="When the quota's own units come back.")
     packs: list[TopUpPack] = strawberry.field(description="Top-ups that the plan offers for the meter.")
     next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
+    pending: PendingTopUp | None = strawberry.field(
+        description="What the plan's rule has ordered; try again once it is paid."
+    )
 
 
 @strawberry.type(description="The overage of a meter would pass its spend cap. Change the plan, or wait for the reset.")
@@ -180,6 +190,10 @@ def _shown(value: Any) -> Any:
         return Money.of(value)
     if isinstance(value, errors.TopUpPack):
         return pack_type(value)
+    if isinstance(value, errors.PendingTopUp):
+        return PendingTopUp(
+            id=relay.GlobalID("TopUpOrder", value.id), units=BigInt(value.units), price=Money.of(value.price)
+        )
     if isinstance(value, errors.NextPlan):
         return next_plan_type(value)
     return value

@@ -24,7 +24,9 @@ class Batch:
     def __init__(self, known: Known, terms: Mapping[UUID, PlanTerms], meters: MeterBook, now: int) -> None:
         self.known, self.terms, self.meters, self.now = known, terms, meters, now
         self.writes = Writes()
-        self._parts = [getattr(self.writes, field.name) for field in fields(Writes)]
+        # Orders are written for a command that is refused, too.
+        counted = [field.name for field in fields(Writes) if field.name not in ("orders", "jobs")]
+        self._parts = [getattr(self.writes, name) for name in counted]
         self._changes = 0
         self.news: list[Event] = []
         """What to tell the plugins after the commit."""

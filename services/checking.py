@@ -20,7 +20,7 @@ from services.discrepancies import Discrepancy, DiscrepancyState, Known
 from services.platform import Platform
 from services.pushing import INVOICE_TOTAL, ItemToBe
 from services.repairs import Mender, RepairKind
-from storage.invoices import Invoice, InvoiceState, LineItem
+from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.subscriptions import Period, Subscription, SubscriptionState
 from storage.tenants import Tenant
 
@@ -73,6 +73,8 @@ async def check_invoices(platform: Platform, tenant: Tenant, since: datetime) ->
     subjects = {subject for _, subject in is_open}
     checks = []
     for invoice in await Invoice.filter(tenant_id=tenant.id).order_by("id"):
+        if invoice.kind is InvoiceKind.TOP_UP and invoice.stripe_invoice_id is None:
+            continue  # paid on a Checkout page: held against its session before anything was granted
         is_wanted = invoice.finalized_at >= since or invoice.state is not InvoiceState.PAID
         is_stuck = now - invoice.finalized_at > STUCK_AFTER or (INVOICE_TOTAL, str(invoice.id)) in is_open
         is_there = invoice.state is not InvoiceState.FINALIZED or is_stuck

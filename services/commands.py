@@ -166,9 +166,23 @@ class TakeCredits:
     now: datetime
     units: int | None = None
     note: str | None = None
+    is_at_most: bool = False
+    """Whether fewer will do."""
 
 
-Command = Reserve | Commit | Release | Record | Correct | GrantCredits | TakeCredits
+@dataclass(frozen=True, slots=True)
+class RestoreCredits:
+    """Give units back that were taken from a grant, once per note. Answered with whether it is new."""
+
+    tenant_id: int
+    grant_id: UUID
+    units: int
+    kind: CreditEntryKind
+    now: datetime
+    note: str
+
+
+Command = Reserve | Commit | Release | Record | Correct | GrantCredits | TakeCredits | RestoreCredits
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +245,7 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
             case GrantCredits():
                 want.at(command.tenant_id, to_micros(command.now))
                 want.grants.append((command.tenant_id, command.idempotency_key))
-            case TakeCredits():
+            case TakeCredits() | RestoreCredits():
                 want.at(command.tenant_id, to_micros(command.now))
                 want.taken_grants.append((command.tenant_id, command.grant_id))
                 want.taken.append((command.tenant_id, command.note or ""))  # an expiry has none

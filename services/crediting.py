@@ -9,9 +9,10 @@ from uuid import UUID
 from inkmeter.errors import Conflict, NotFound
 from inkmeter.events import CreditsToppedUp
 from inkmeter.money import Money
+from services import ordering
 from services.alerting import credits_drawn
 from services.batch import Batch
-from services.commands import GrantCredits, TakeCredits
+from services.commands import GrantCredits, RestoreCredits, TakeCredits
 from services.decisions import Purchase, Standing, included_units, needed_credits, top_up
 from services.measures import quantity_of
 from storage.charges import ChargeKind
@@ -29,7 +30,8 @@ def standing(batch: Batch, account: Account, gate: Gate, meter: str, moment: int
     grants = batch.grants(tenant_id, meter)
     free = max(_usable(grants, moment) - batch.pledged(tenant_id, meter), 0) if grants else 0
     bought = batch.known.bought.get((tenant_id, gate.starts_at, meter))
-    return Standing(used, reserved, credited, pledged, free, bought.amount_minor if bought else 0)
+    spent = (bought.amount_minor if bought else 0) + ordering.ordered(batch, tenant_id, gate, meter)
+    return Standing(used, reserved, credited, pledged, free, spent)
 
 
 def _usable(grants: list[StoredGrant], moment: int) -> int:
@@ -214,6 +216,8 @@ def take_credits(batch: Batch, command: TakeCredits) -> int:
     remaining = sum(other.remaining for other in batch.grants(grant.tenant_id, grant.meter))
     free = max(min(grant.remaining, remaining - batch.pledged(grant.tenant_id, grant.meter)), 0)
     units = free if command.units is None else command.units
+    if command.is_at_most:
+        units = min(units, free)
     if units > free:
         raise Conflict(f"{free} units of the grant are free, not {units}", path=("units",))
     if units:
@@ -221,6 +225,16 @@ def take_credits(batch: Batch, command: TakeCredits) -> int:
         if command.note is not None:
             batch.known.taken.add((command.tenant_id, command.note))
     return units
+
+
+def restore_credits(batch: Batch, command: RestoreCredits) -> bool:
+    """Give units back to a grant that were taken from it."""
+    if (command.tenant_id, command.note) in batch.known.taken:
+        return False
+    grant = next(g for g in batch.known.grants if (g.tenant_id, g.id) == (command.tenant_id, command.grant_id))
+    _move(batch, grant, command.kind, min(command.units, grant.units - grant.remaining), note=command.note)
+    batch.known.taken.add((command.tenant_id, command.note))
+    return True
 
 
 def buy(batch: Batch, account: Account, gate: Gate, meter: str, purchase: Purchase) -> None:
@@ -249,6 +263,9 @@ def buy_for_facts(batch: Batch, account: Account, gate: Gate, meter: str, units:
     if terms is None or quota is None or quota.auto_top_up is None or not gate.starts_at <= batch.now < gate.ends_at:
         return
     stands = standing(batch, account, gate, meter, batch.now)
+    if quota.is_paid_first:
+        ordering.place_orders(batch, account, gate, terms, {meter: stands}, {meter: units})
+        return
     included = included_units(terms, meter, batch.seats(account, gate))
     needed = needed_credits(included, stands.taken, stands.taken + units)
     purchase = top_up(terms, quota, stands, needed, included, stands.taken + units)

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from inkmeter.errors import Conflict, NotFound, TopUpPack
+from inkmeter.errors import Conflict, NotFound, PaymentRefused, TopUpPack
 from inkmeter.money import Money
 from inkmeter.usage import Meter
-from services import jobs, meters, operations, phases, refunds, subscriptions
+from services import jobs, meters, operations, paid_refunds, phases, refunds, subscriptions
 from services.commands import GrantCredits, TakeCredits
 from services.decisions import check_may_sign, packs_of
 from services.limits import most_credits
@@ -135,7 +135,7 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
     subscription = await subscriptions.require_subscription(tenant.id)
     check_may_sign(tenant.state, tenant.grace_until, now)
     terms, _ = await phases.in_force(platform, subscription, now)
-    pack = _pack(terms, meter, units)
+    pack = find_pack(terms, meter, units)
     command = GrantCredits(
         tenant_id=tenant.id,
         idempotency_key=key,
@@ -148,7 +148,8 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
     return await _submit(platform, command)
 
 
-def _pack(terms: PlanTerms, meter: str, units: int) -> TopUpPack:
+def find_pack(terms: PlanTerms, meter: str, units: int) -> TopUpPack:
+    """The pack of so many units that a plan offers. Raises InvalidInput."""
     quota = terms.quotas.get(meter)
     packs = packs_of(terms, quota) if quota is not None else ()
     pack = next((pack for pack in packs if pack.units == units), None)
@@ -186,17 +187,22 @@ async def refund_credits(
 ) -> Taken:
     """Take units of a bought grant back that were not used, and give back their part of its price; once per key.
 
-    Raises InvalidInput, NotFound, SubscriptionInactive, and Conflict if fewer are free or the grant was not bought.
+    Raises InvalidInput, NotFound, SubscriptionInactive, PaymentRefused, and Conflict if fewer are free or the grant
+    was not bought.
     """
     grant = await find_grant(tenant_id, grant_id)
     if await refunds.price_of(grant) is None:
         raise Conflict("the grant was not bought: revoke it instead", path=("grantId",))
-    if await _taken_before(grant, f"{CreditEntryKind.REFUNDED}:{idempotency_key}", None) is None:
+    is_new = await _taken_before(grant, f"{CreditEntryKind.REFUNDED}:{idempotency_key}", None) is None
+    if is_new and await paid_refunds.find_payment(platform, grant) is None:
         await refunds.require_period(platform, tenant_id)  # before anything is taken: an invoice must give it back
     await refunds.ensure_paid_back(platform, grant)
     taken = await _take(platform, tenant_id, grant_id, units, idempotency_key, CreditEntryKind.REFUNDED)
     amounts = await refunds.pay_back(platform, grant)
-    return Taken(taken.grant, taken.units, amounts.get(f"{CreditEntryKind.REFUNDED}:{idempotency_key}"))
+    amount = amounts.get(f"{CreditEntryKind.REFUNDED}:{idempotency_key}")
+    if taken.units and amount is None:
+        raise PaymentRefused("Stripe has refused the refund: the credits are back")
+    return Taken(taken.grant, taken.units, amount)
 
 
 async def _take(

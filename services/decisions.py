@@ -171,7 +171,7 @@ def _decide(
         needed = needed_credits(included, standing.taken, standing.taken + wanted)
         quota = terms.quotas.get(meter)
         purchase = None
-        if quota is not None and quota.auto_top_up is not None:
+        if quota is not None and quota.auto_top_up is not None and not quota.is_paid_first:
             purchase = top_up(terms, quota, standing, needed, included, standing.taken + wanted)
         bought = purchase.times * purchase.pack.units if purchase is not None else 0
         covered = min(needed, standing.credits + bought)

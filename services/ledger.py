@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from inkmeter.errors import Conflict, InkmeterError
+from inkmeter.errors import Conflict, InkmeterError, TopUpRequired
 from inkmeter.events import Event
-from services import alerting, crediting
+from services import alerting, crediting, ordering
 from services.batch import Batch, span_of
 from services.commands import (
     Command,
@@ -24,6 +24,7 @@ from services.commands import (
     Record,
     Release,
     Reserve,
+    RestoreCredits,
     TakeCredits,
 )
 from services.counting import change, deltas, fed
@@ -123,6 +124,8 @@ class _Planner:
                 return crediting.grant_credits(self.batch, command)
             case TakeCredits():
                 return crediting.take_credits(self.batch, command)
+            case RestoreCredits():
+                return crediting.restore_credits(self.batch, command)
             case unreachable:
                 assert_never(unreachable)
 
@@ -148,7 +151,11 @@ class _Planner:
             meter: crediting.standing(batch, account, gate, meter, now)
             for meter in {*units, *(entry.meter for entry, _ in terms.prices)}
         }
-        decision = decide(terms, batch.seats(account, gate), span_of(gate), standings, units, batch.load)
+        ordering.place_orders(batch, account, gate, terms, standings, units)
+        try:
+            decision = decide(terms, batch.seats(account, gate), span_of(gate), standings, units, batch.load)
+        except TopUpRequired as refusal:
+            raise ordering.naming_order(batch, account, refusal) from None
         if decision.terms is not terms:
             upgrade(batch, account, phase, terms, decision, now)
         for meter, purchase in decision.purchases.items():

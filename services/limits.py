@@ -9,6 +9,7 @@ from inkmeter.money import to_money
 from services.problems import Problems
 from services.rating import SEATS
 from storage.plans import LimitPolicy
+from storage.plans import TopUpPayment as TopUpPayment
 
 MAX_PACKS: Final = 20
 MAX_ALERTS: Final = 20
@@ -32,6 +33,7 @@ class NewAutoTopUp:
     below: int
     pack_units: int
     monthly_cap: Decimal
+    payment: TopUpPayment = TopUpPayment.NEXT_INVOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ def check_quota(
     _check_packs(problems, quota.packs, currency, most_credits(decimals), path)
     if quota.auto_top_up is not None:
         _check_auto_top_up(problems, quota.auto_top_up, quota.packs, currency, most_credits(decimals), path)
+        if quota.auto_top_up.payment is TopUpPayment.FIRST:
+            waits = quota.policy in (LimitPolicy.SOFT, LimitPolicy.TOP_UP)
+            problems.check(waits, "FIRST goes with TOP_UP, which waits, or SOFT", *path, "autoTopUp", "payment")
     check_percentages(problems, quota.alerts_at, *path, "alertsAt")
 
 
@@ -127,6 +132,8 @@ def stored_quota(quota: NewQuota, units: int, currency: str, decimals: int) -> d
             "below": rule.below,
             "pack": [pack.units for pack in quota.packs].index(rule.pack_units),
             "monthly_cap_minor": _minor(rule.monthly_cap, currency),
+            # Left out where it is the default: the same content is the same version of a plan, as it was before.
+            **({"payment": rule.payment} if rule.payment is TopUpPayment.FIRST else {}),
         },
         "alerts_at": list(quota.alerts_at),
     }

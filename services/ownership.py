@@ -36,6 +36,8 @@ async def require_foreign(object_id: str, metadata: Mapping[str, str]) -> None:
 async def _is_expected(tenant: Tenant, metadata: Mapping[str, str]) -> bool:
     if invoice_id := _uuid(metadata.get("invoice_id")):
         return await Invoice.exists(tenant_id=tenant.id, id=invoice_id, stripe_invoice_id=None)
+    if "order_id" in metadata:
+        return False  # a top-up's invoice becomes one of ours when it is paid
     if subscription_id := _uuid(metadata.get("subscription_id")):
         return await Subscription.exists(tenant_id=tenant.id, id=subscription_id, stripe_subscription_id=None)
     return True

@@ -18,6 +18,7 @@ from services.expressing import check_metered
 from services.limits import NewAutoTopUp as NewAutoTopUp
 from services.limits import NewPack as NewPack
 from services.limits import NewQuota as NewQuota
+from services.limits import TopUpPayment as TopUpPayment
 from services.measures import LEVELS, MeterBook
 from services.platform import Platform
 from services.problems import Problems

@@ -1,11 +1,14 @@
-"""Refunds of bought credits: money that goes back with the next invoice, in proportion to the units taken back."""
+"""Refunds of bought credits: money that goes back in proportion to the units taken back.
+
+What the next invoice has billed goes back with the next one; what was paid first, by a refund at Stripe.
+"""
 
 from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import SubscriptionInactive
 from inkmeter.money import Money
-from services import jobs, subscriptions
+from services import jobs, paid_refunds, subscriptions
 from services.platform import Platform
 from storage.charges import Charge, ChargeKind
 from storage.credits import CreditGrant, refunds_of
@@ -64,14 +67,19 @@ async def pay_back(platform: Platform, grant: CreditGrant) -> dict[str, Money]:
     """
     price = await price_of(grant)
     assert price is not None  # noqa: S101 - only bought grants are refunded
+    payment = await paid_refunds.find_payment(platform, grant)
     amounts: dict[str, Money] = {}
     units = given = 0
     for entry_id, note, taken in await refunds_of(grant.tenant_id, grant.id):
         units += taken
         amount = Money(price.minor * units // grant.units - given, price.currency)
         given += amount.minor
-        amounts[note] = amount
-        await _charge(platform, grant, entry_id, amount)
+        if payment is not None:
+            if await paid_refunds.ensure_refund(platform, payment, grant, entry_id, taken, amount):
+                amounts[note] = amount
+        else:
+            amounts[note] = amount
+            await _charge(platform, grant, entry_id, amount)
     return amounts
 
 

@@ -6,31 +6,19 @@ object, never at the event, so that order and number of deliveries do not matter
 the same find the second time that nothing is left to do. What leaves no state behind is noted in `storage.transitions`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from inkmeter.errors import PaymentRefused
-from inkmeter.events import Event
 from integrations.protocols import StripeInvoice
-from services import invoice_states, invoices, ownership, report_checks
+from services import card_orders, checkouts, invoice_states, invoices, ownership, report_checks, reversals
+from services.effects import Applied, Effect, Handler
 from services.platform import Platform
 
 NOT_OURS: Final = "not an invoice of ours"
 IS_GONE: Final = "the object does not exist at Stripe any more"
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an effect has done: what to tell the plugins after the commit, or why the event does not concern us."""
-
-    events: Sequence[Event] = ()
-    why_ignored: str | None = None
-
-
-Effect = Callable[[], Awaitable[Applied]]
-Handler = Callable[[Platform, str], Awaitable[Effect]]
-"""Takes the id of the object that the event speaks of."""
 InvoiceEffect = Callable[[Platform, StripeInvoice], Awaitable[Applied]]
 
 
@@ -77,6 +65,9 @@ async def hold_draft(platform: Platform, invoice_id: str) -> Effect:
 
 async def take_payment(platform: Platform, theirs: StripeInvoice) -> Applied:
     """A payment was made, or was declined."""
+    # Until it is paid, an order is no invoice of ours: one that is not is no reason for dunning.
+    if (ordered := await card_orders.note_order(platform, theirs)) is not None:
+        return Applied(ordered)
     events = await invoices.note_payment(platform, theirs)
     if events is None:
         return await _foreign(theirs)
@@ -143,6 +134,14 @@ async def take_meter_errors(platform: Platform, event_id: str) -> Effect:
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "charge.dispute.closed": reversals.take_dispute,
+    "charge.dispute.created": reversals.take_dispute,
+    "charge.dispute.updated": reversals.take_dispute,
+    "charge.refunded": reversals.take_charge,
+    "checkout.session.async_payment_failed": checkouts.take_checkout,
+    "checkout.session.async_payment_succeeded": checkouts.take_checkout,
+    "checkout.session.completed": checkouts.take_checkout,
+    "checkout.session.expired": checkouts.take_checkout,
     "customer.deleted": miss_customer,
     "invoice.created": hold_draft,
     "invoice.deleted": forget_draft,
@@ -155,6 +154,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "invoice.updated": on_invoice(mirror),
     "invoice.voided": on_invoice(mirror),
     "invoice_payment.paid": on_invoice(mirror),
+    "refund.created": reversals.take_refund,
+    "refund.failed": reversals.take_refund,
+    "refund.updated": reversals.take_refund,
     "v1.billing.meter.error_report_triggered": take_meter_errors,
     "v1.billing.meter.no_meter_found": take_meter_errors,
 }
@@ -164,8 +166,7 @@ SAID_BY_EVENT: Final = frozenset(kind for kind, handler in HANDLERS.items() if h
 
 _SUBSCRIPTION: Final = "plans, seats and ends are decided here and told to Stripe, not taken from it"
 _CARDS: Final = "cards stay at Stripe; a payment that follows is told by the invoice"
-_NO_CHECKOUT: Final = "Inkmeter makes no Checkout sessions"
-_NO_REFUNDS: Final = "Inkmeter refunds nothing at Stripe"
+_CREDIT_NOTES: Final = "credit notes of ours are known by their ids; others are found when books are compared"
 _NO_CREDITS: Final = "credits and alerts are kept here; those of Stripe are not used"
 _NO_SCHEDULE: Final = "Inkmeter makes no schedules"
 _NOT_SENT: Final = "invoices are charged automatically, not sent with a due date"
@@ -175,16 +176,9 @@ IGNORED: Final[Mapping[str, str]] = {
     "billing.credit_balance_transaction.created": _NO_CREDITS,
     "billing.credit_grant.created": _NO_CREDITS,
     "billing.credit_grant.updated": _NO_CREDITS,
-    "charge.dispute.closed": _NO_REFUNDS,
-    "charge.dispute.created": _NO_REFUNDS,
-    "charge.refunded": _NO_REFUNDS,
-    "checkout.session.async_payment_failed": _NO_CHECKOUT,
-    "checkout.session.async_payment_succeeded": _NO_CHECKOUT,
-    "checkout.session.completed": _NO_CHECKOUT,
-    "checkout.session.expired": _NO_CHECKOUT,
-    "credit_note.created": _NO_REFUNDS,
-    "credit_note.updated": _NO_REFUNDS,
-    "credit_note.voided": _NO_REFUNDS,
+    "credit_note.created": _CREDIT_NOTES,
+    "credit_note.updated": _CREDIT_NOTES,
+    "credit_note.voided": _CREDIT_NOTES,
     "customer.subscription.created": _SUBSCRIPTION,
     "customer.subscription.deleted": _SUBSCRIPTION,
     "customer.subscription.paused": _SUBSCRIPTION,
@@ -201,9 +195,6 @@ IGNORED: Final[Mapping[str, str]] = {
     "payment_method.attached": _CARDS,
     "payment_method.automatically_updated": _CARDS,
     "payment_method.detached": _CARDS,
-    "refund.created": _NO_REFUNDS,
-    "refund.failed": _NO_REFUNDS,
-    "refund.updated": _NO_REFUNDS,
     "setup_intent.succeeded": _CARDS,
     "subscription_schedule.aborted": _NO_SCHEDULE,
     "subscription_schedule.canceled": _NO_SCHEDULE,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from services import (
+    card_orders,
+    checkouts,
     closing,
     counters,
     credits,
@@ -17,11 +19,13 @@ from services import (
     margins,
     meters,
     mirroring,
+    orders,
     outbox,
     periods,
     pushing,
     reconciling,
     refunds,
+    reversals,
     settling,
     signing,
     stripe_items,
@@ -44,6 +48,10 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     webhooks.APPLY: webhooks.apply_webhook,
     credits.EXPIRE: credits.expire_credits,
     refunds.REFUND: refunds.finish_refund,
+    checkouts.FOLLOW: checkouts.follow_checkout,
+    card_orders.PAY: card_orders.pay_order,
+    orders.GRANT: orders.grant_order,
+    reversals.SETTLE: reversals.settle_reversal,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
     stripe_items.ITEMS: stripe_items.settle_items_of,

@@ -138,10 +138,10 @@ async def taken_by(tenant_id: int, note: str) -> tuple[UUID, int] | None:
 
 
 async def refunds_of(tenant_id: int, grant_id: UUID) -> list[tuple[UUID, str, int]]:
-    """Id, note and units of each refund of a grant, in order."""
+    """Id, note and units of each refund of a grant, in order; some may have come to nothing since."""
     found = await rows(
         f"SELECT id, note, units FROM credit_entry WHERE tenant_id = ? AND grant_id = ? AND {_ENDED} "
-        "AND kind = 'REFUNDED' ORDER BY id",
+        "AND kind = 'REFUNDED' AND units < 0 ORDER BY id",
         tenant_id,
         str(grant_id),
     )

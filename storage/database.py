@@ -38,6 +38,7 @@ MODEL_MODULES: Final = (
     "storage.keys",
     "storage.meters",
     "storage.operations",
+    "storage.orders",
     "storage.plans",
     "storage.subscriptions",
     "storage.tenants",

@@ -21,10 +21,13 @@ class InvoiceState(StrEnum):
 
 
 class InvoiceKind(StrEnum):
-    """PERIOD bills a period that is over; OPENING bills the first period's fees in advance."""
+    """PERIOD bills a period that is over; OPENING bills the first period's fees in advance; TOP_UP stands for credits
+    that were paid before they were granted, any number of them in a period.
+    """
 
     PERIOD = "PERIOD"
     OPENING = "OPENING"
+    TOP_UP = "TOP_UP"
 
 
 class LineKind(StrEnum):

@@ -108,6 +108,20 @@ class StoredGrant:
     """Credits of the meter right after this grant."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """An order of the plan's own rule that keeps others from being placed."""
+
+    tenant_id: int
+    id: UUID
+    meter: str
+    state: str
+    period_starts_at: int
+    units: int
+    amount_minor: int
+    currency: str
+
+
 @dataclass(slots=True)
 class Spent:
     """What a plan's rule has bought by itself of a meter in a period."""
@@ -165,6 +179,7 @@ class Known:
     consumed: dict[CounterKey, list[tuple[UUID, int]]] = field(default_factory=dict)
     """Grants that paid for usage of a period with how many units, the last first."""
     bought: dict[CounterKey, Spent] = field(default_factory=dict)
+    orders: list[StoredOrder] = field(default_factory=list)
     meter_count: int = 0
     """How many meters the operator has made."""
 
@@ -189,6 +204,10 @@ class Writes:
     credit_entries: list[tuple[Any, ...]] = field(default_factory=list)
     charges: list[tuple[Any, ...]] = field(default_factory=list)
     phases: list[tuple[Any, ...]] = field(default_factory=list)
+    orders: list[tuple[Any, ...]] = field(default_factory=list)
+    """Written also for a command that is refused: the next one may then be paid for."""
+    jobs: list[tuple[Any, ...]] = field(default_factory=list)
+    """Those of the orders."""
     alerts: list[tuple[Any, ...]] = field(default_factory=list)
     fired: set[str] = field(default_factory=set)
     """Filled in by the store: ids of the alerts that were new."""

@@ -108,6 +108,31 @@ PHASE: Final = {
     "proration": "text",
     "created_at": "bigint",
 }
+ORDER: Final = {
+    "tenant_id": "bigint",
+    "id": "uuid",
+    "idempotency_key": "text",
+    "way": "text",
+    "meter": "text",
+    "period_id": "uuid",
+    "period_starts_at": "bigint",
+    "units": "bigint",
+    "amount_minor": "bigint",
+    "currency": "text",
+    "state": "text",
+    "is_holding": "boolean",
+    "created_at": "bigint",
+}
+JOB: Final = {
+    "tenant_id": "bigint",
+    "id": "uuid",
+    "topic": "text",
+    "dedup": "text",
+    "payload": "text",
+    "state": "text",
+    "run_at": "bigint",
+    "created_at": "bigint",
+}
 ALERT: Final = {
     "tenant_id": "bigint",
     "id": "uuid",

@@ -125,6 +125,8 @@ async def _write(connection: Any, writes: Writes) -> None:
     then.insert("credit_entry", columns.CREDIT_ENTRY, writes.credit_entries)
     then.insert("charge", columns.CHARGE, writes.charges)
     then.insert("phase", columns.PHASE, writes.phases)
+    then.insert("top_up_order", columns.ORDER, writes.orders)
+    then.insert("job", columns.JOB, writes.jobs)
     answer = "1"
     if writes.alerts:
         answer = f"id FROM w{len(then.parts)}"

@@ -124,3 +124,9 @@ BOUGHT: Final = Query(
     {"tenant_id": "bigint", "period_starts_at": "bigint"},
     "AND kind = 'AUTO_TOP_UP' GROUP BY tenant_id, period_starts_at, meter",
 )
+ORDERS: Final = Query(
+    ["tenant_id", "id", "meter", "state", "period_starts_at", "units", "amount_minor", "currency"],
+    "top_up_order",
+    {"tenant_id": "bigint"},
+    "AND is_holding",
+)

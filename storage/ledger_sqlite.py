@@ -149,6 +149,8 @@ def _write_rare(connection: sqlite3.Connection, writes: Writes, insert: Any) -> 
         ("credit_entry", columns.CREDIT_ENTRY, writes.credit_entries),
         ("charge", columns.CHARGE, writes.charges),
         ("phase", columns.PHASE, writes.phases),
+        ("top_up_order", columns.ORDER, writes.orders),
+        ("job", columns.JOB, writes.jobs),
     ):
         if rows:
             insert(table, names, rows)

@@ -7,7 +7,18 @@ from uuid import UUID
 import orjson
 
 from storage import ledger_queries as queries
-from storage.ledger import Account, Gate, Known, Spent, StoredEvent, StoredGrant, StoredOperation, StoredPhase, Wanted
+from storage.ledger import (
+    Account,
+    Gate,
+    Known,
+    Spent,
+    StoredEvent,
+    StoredGrant,
+    StoredOperation,
+    StoredOrder,
+    StoredPhase,
+    Wanted,
+)
 from storage.ledger_columns import OPERATION
 from storage.ledger_queries import Query
 
@@ -51,6 +62,7 @@ def keys_of(wanted: Wanted, gates: Mapping[int, Sequence[Gate]]) -> dict[str, tu
         "taken": (queries.TAKEN, wanted.taken),
         "consumed": (queries.CONSUMED, periods if wanted.is_reversing else []),
         "bought": (queries.BOUGHT, periods),
+        "orders": (queries.ORDERS, tenants),
     }
 
 
@@ -120,6 +132,8 @@ def _read_credits(known: Known, found: Mapping[str, Rows]) -> None:
             known.consumed.setdefault((tenant_id, starts_at, meter), []).append((_uuid(grant_id), int(units)))
     for tenant_id, starts_at, meter, times, amount in found["bought"]:
         known.bought[tenant_id, starts_at, meter] = Spent(int(times), int(amount))
+    for tenant_id, order_id, *rest in found["orders"]:
+        known.orders.append(StoredOrder(tenant_id, _uuid(order_id), *rest))
 
 
 def in_order(grant: StoredGrant) -> tuple[Any, ...]:

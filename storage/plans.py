@@ -1,6 +1,7 @@
 """Plans: versioned, named sets of prices with quotas. Rows never change, save for the ids of their Stripe mirror."""
 
 from enum import StrEnum
+from typing import Any
 
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
@@ -19,6 +20,13 @@ class LimitPolicy(StrEnum):
     HARD = "HARD"
     TOP_UP = "TOP_UP"
     AUTO_UPGRADE = "AUTO_UPGRADE"
+
+
+class TopUpPayment(StrEnum):
+    """When credits of a plan's own rule are paid: on the NEXT_INVOICE, or FIRST, before they are granted."""
+
+    NEXT_INVOICE = "NEXT_INVOICE"
+    FIRST = "FIRST"
 
 
 class FeesDue(StrEnum):
@@ -84,10 +92,17 @@ class Quota(Model):
     spend_cap_minor = BigIntField(null=True)
     packs: JSONField[list[dict[str, int]]] = JSONField(default=list)
     """Top-ups on offer: [{units, price_minor}]."""
-    auto_top_up: JSONField[dict[str, int] | None] = JSONField(null=True)
-    """{below, pack, monthly_cap_minor}: buy pack number `pack` whenever fewer units than `below` are left."""
+    auto_top_up: JSONField[dict[str, Any] | None] = JSONField(null=True)
+    """{below, pack, monthly_cap_minor}: buy pack number `pack` whenever fewer units than `below` are left; with
+    `payment` FIRST among them they are paid before.
+    """
     alerts_at: JSONField[list[int]] = JSONField(default=list)
     """Percentages of the quota, ascending."""
+
+    @property
+    def is_paid_first(self) -> bool:
+        """Whether the plan's rule orders credits, to be granted once they are paid."""
+        return self.auto_top_up is not None and self.auto_top_up.get("payment") == TopUpPayment.FIRST
 
     class Meta:
         table = "quota"

@@ -9,6 +9,8 @@ from integrations.protocols.journal import CallOutcome as CallOutcome
 from integrations.protocols.journal import CallState as CallState
 from integrations.protocols.journal import Journal as Journal
 from integrations.protocols.journal import StripeCall as StripeCall
+from integrations.protocols.payments import StripeCheckout as StripeCheckout
+from integrations.protocols.payments import StripeReversal as StripeReversal
 from integrations.protocols.signnow import SignatureField as SignatureField
 from integrations.protocols.signnow import Signer as Signer
 from integrations.protocols.signnow import SignNow as SignNow

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
+from integrations.protocols.payments import StripePayments
 
 UNKNOWN_ID: Final = "resource_missing"
 """The `upstream_code` of a `PaymentRefused` about an id that Stripe does not have."""
@@ -179,7 +180,7 @@ class MissedEvent:
     payload: str
 
 
-class Stripe(Protocol):
+class Stripe(StripePayments, Protocol):
     """Stripe for the operator's account.
 
     Every creating call takes `key`, an idempotency key that is unique for the intent, and writes it into the object's
@@ -344,8 +345,8 @@ class Stripe(Protocol):
     ) -> str:
         """Add a finished amount to a draft invoice and answer the invoice item's id (ii_…)."""
 
-    async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
-        """Finalize a draft and let Stripe collect. An invoice that is finalized already is answered as it is."""
+    async def finalize_invoice(self, invoice_id: str, *, key: str, is_collected: bool = True) -> StripeInvoice:
+        """Finalize a draft and let Stripe collect, unless we do. One that is finalized already is answered as it is."""
 
     async def missed_events(self, since: datetime, after: str | None) -> Sequence[MissedEvent]:
         """A page of events since then that not every endpoint has confirmed, newest first, after the event named."""

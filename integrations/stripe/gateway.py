@@ -13,11 +13,12 @@ from integrations.stripe.customers import Customers
 from integrations.stripe.events import Events
 from integrations.stripe.invoices import Invoices
 from integrations.stripe.meters import Meters
+from integrations.stripe.payments import Payments
 from integrations.stripe.subscriptions import Subscriptions
 from integrations.stripe.transport import HttpxClient as HttpxClient
 
 
-class StripeGateway(Customers, Catalog, Meters, Subscriptions, Invoices, Corrections, Events):
+class StripeGateway(Customers, Catalog, Meters, Subscriptions, Invoices, Payments, Corrections, Events):
     """The operator's Stripe account. Belongs to the event loop in which it is first used.
 
     `journal` is the one that `http_client` writes: what it has noted is looked up before it is made again.

@@ -114,12 +114,12 @@ class Invoices(Requests):
         )
         return str(item["id"])
 
-    async def finalize_invoice(self, invoice_id: str, *, key: str) -> StripeInvoice:
+    async def finalize_invoice(self, invoice_id: str, *, key: str, is_collected: bool = True) -> StripeInvoice:
         """Reads the invoice anew: a repeated key gets the first answer, which may predate the payment."""
         try:
             await self._one(
                 self._v1.invoices.finalize_invoice_async(
-                    invoice_id, params={"auto_advance": True}, options={"idempotency_key": key}
+                    invoice_id, params={"auto_advance": is_collected}, options={"idempotency_key": key}
                 )
             )
         except PaymentRefused:

@@ -5,15 +5,34 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
+
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
-from services import closing, documents, endings, invites, jobs, mirroring, pushing, timetable, usage_reports
+from services import (
+    card_orders,
+    checkouts,
+    closing,
+    documents,
+    endings,
+    invites,
+    jobs,
+    mirroring,
+    orders,
+    pushing,
+    timetable,
+    usage,
+    usage_reports,
+)
 from services.changes import ChangeAt
+from services.checkouts import NewCheckout
 from services.documents import UploadDocument
 from services.invites import SendInvite
+from services.orders import OrderState
 from services.platform import Platform
 from services.tenants import Tenant
+from services.usage import NewEvent
 from storage.invoices import Invoice
 from tests.bookkeeping import sign_up
 from tests.crash.killing import Killer
@@ -83,6 +102,27 @@ async def leave(platform: Platform, reference: str) -> None:
     assert subscription.ended_at is not None
     dedup = f"{subscription.id}:{subscription.ended_at.isoformat()}"
     await jobs.run_now(platform, tenant.id, mirroring.CANCEL, dedup, mirroring.cancel_mirror)
+
+
+async def check_out(platform: Platform, reference: str) -> None:
+    """Open a page, pay on it, and get the credits."""
+    tenant = await Tenant.get(external_reference=reference)
+    new = NewCheckout("downloads", 10, "https://shop.test/done", "https://shop.test/back", "page")
+    order = await checkouts.create_checkout(platform, tenant, new)
+    if order.state is OrderState.OPEN and order.url is not None:
+        async with httpx.AsyncClient(verify=False) as browser:  # noqa: S501 - plain HTTP
+            await browser.post(order.url, json={"outcome": "pay"})  # refused if it is paid
+    await jobs.run_now(platform, tenant.id, checkouts.FOLLOW, str(order.id), checkouts.follow_checkout)
+    await jobs.run_now(platform, tenant.id, orders.GRANT, str(order.id), orders.grant_order)
+
+
+async def order_by_rule(platform: Platform, reference: str) -> None:
+    """Use so much that the plan's rule orders credits, charge the card, and get them."""
+    tenant = await Tenant.get(external_reference=reference)
+    await usage.record_usage(platform, tenant, [NewEvent("downloads", 3, "three")])
+    for order in await orders.list_orders(tenant.id, None, 10):
+        await jobs.run_now(platform, tenant.id, card_orders.PAY, str(order.id), card_orders.pay_order)
+        await jobs.run_now(platform, tenant.id, orders.GRANT, str(order.id), orders.grant_order)
 
 
 async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:

@@ -45,7 +45,18 @@ def compare(expected: Any, answered: Any, known: dict[str, Any], path: str = "")
             assert len(expected) == len(answered), path
             for index, inner in enumerate(expected):
                 compare(inner, answered[index], known, f"{path}.{index}")
-        case "PLAN" | "TENANT" | "SUBSCRIPTION" | "DOCUMENT" | "INVOICE" | "GRANT" | "MESSAGE" | "DISCREPANCY":
+        case (
+            "PLAN"
+            | "TENANT"
+            | "SUBSCRIPTION"
+            | "DOCUMENT"
+            | "INVOICE"
+            | "GRANT"
+            | "ORDER"
+            | "URL"
+            | "MESSAGE"
+            | "DISCREPANCY"
+        ):
             assert known.setdefault(expected, answered) == answered, path
         case _:
             assert expected == answered, path

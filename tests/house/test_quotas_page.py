@@ -10,4 +10,4 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_quotas_go_as_the_page_says(world: World) -> None:
-    assert await play(world, "quotas", {"TENANT": global_id("Tenant", (await world.provision()).public_id)}) == 10
+    assert await play(world, "quotas", {"TENANT": global_id("Tenant", (await world.provision()).public_id)}) == 12

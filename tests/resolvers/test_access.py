@@ -103,6 +103,8 @@ QUERIES = {
     "stripeDrift": "{ stripeDrift { kind } }",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
+    "topUpOrder": "query ($order: ID!) { topUpOrder(id: $order) { status } }",
+    "topUpOrders": "query ($tenant: ID) { topUpOrders(tenantId: $tenant) { edges { node { status } } } }",
     "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
     "upstreamCosts": "{ upstreamCosts { kind } }",
     "usage": "query ($tenant: ID) { usage(tenantId: $tenant) { meters { used } } }",
@@ -124,6 +126,8 @@ MUTATIONS = {
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
     "createPortalSession": 'tenantId: $tenant, returnUrl: "https://app.test"',
+    "createTopUpCheckout": """tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "c",
+        successUrl: "https://x.test", cancelUrl: "https://x.test" """,
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
     "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
     "endDiscount": "tenantId: $tenant, discountId: $discount",
@@ -156,7 +160,7 @@ MUTATIONS = {
 }
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
 VARIABLES = dict.fromkeys(
-    ("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job", "discrepancy"), "ID"
+    ("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job", "discrepancy", "order"), "ID"
 )
 
 
@@ -215,6 +219,17 @@ async def owner(world: World, reference: str) -> Owner:
     bought = await do(
         customer.api, "topUp", "grant { id }", tenantId=customer.id, meter="downloads", units=10, idempotencyKey="first"
     )
+    page = await do(
+        customer.api,
+        "createTopUpCheckout",
+        "checkout { id }",
+        tenantId=customer.id,
+        meter="downloads",
+        units=10,
+        idempotencyKey="first",
+        successUrl="https://x.test",
+        cancelUrl="https://x.test",
+    )
     document = await customer.send(1)
     await customer.record(event("billed", 3))
     await world.travel_to(datetime(2026, 4, 10, tzinfo=UTC))
@@ -242,6 +257,7 @@ async def owner(world: World, reference: str) -> Owner:
         "node": closed["invoice"]["id"],
         "plan": plan,
         "grant": bought["grant"]["id"],
+        "order": page["checkout"]["id"],
         "discount": discount["discount"]["id"],
         "discrepancy": await a_discrepancy(customer),
     }
@@ -292,8 +308,8 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
-    names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
-    for field in (*names, "previewChange", "usageEvents", "usageSeries"):
+    names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "topUpOrders", "usage")
+    for field in (*names, "previewChange", "upcomingInvoice", "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -327,6 +343,7 @@ async def test_a_tenants_key_sees_its_own(world: World) -> None:
         ("createPortalSession", []),
         ("setBudget", []),
         ("topUp", []),
+        ("createTopUpCheckout", []),
     ):
         assert refusals(await use(acme.api, field, acme.ids), field) == refusal, field
 
@@ -349,20 +366,28 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
             "invoice": "Invoice",
             "node": "Invoice",
             "grant": "CreditGrant",
+            "order": "TopUpOrder",
         }.items()
     }
     before = await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id)
     books = await signnow_books(world)
     for foreign in (acme.ids, nobody):
-        for field in ("document", "invoice", "node", "tenant"):
+        for field in ("document", "invoice", "node", "tenant", "topUpOrder"):
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
-        names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
-        for field in (*names, "previewChange", "usage", "usageEvents", "usageSeries"):
+        names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "topUpOrders")
+        for field in (*names, "previewChange", "upcomingInvoice", "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
-        theirs = ("createPortalSession", "downloadSigned", "recordUsage", "sendInvite")
-        for field in (*theirs, "setBudget", "topUp", "uploadDocument"):
+        writes = (
+            "createPortalSession",
+            "createTopUpCheckout",
+            "downloadSigned",
+            "recordUsage",
+            "sendInvite",
+            "setBudget",
+        )
+        for field in (*writes, "setBudget", "topUp", "uploadDocument"):
             answer = await use(bolt.api, field, foreign)
             assert refusals(answer, field) == ["NotFound"], field
             assert answer["data"][field]["userErrors"][0]["path"] == ["tenantId"], field
@@ -372,7 +397,7 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for field in ("downloadSigned", "sendInvite"):
             answer = await use(bolt.api, field, own_tenant)
             assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["documentId"]}], field
-    for kind in ("tenant", "doc", "invoice", "grant", "discount", "subscription"):
+    for kind in ("tenant", "doc", "invoice", "grant", "discount", "order", "subscription"):
         assert (await use(bolt.api, "node", {"node": acme.ids[kind]}))["data"] == {"node": None}
         assert (await use(bolt.api, "node", {"node": bolt.ids[kind]}))["data"]["node"] is not None
     assert await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id) == before

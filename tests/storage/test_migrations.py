@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from tortoise.exceptions import IntegrityError
 from tortoise.fields import BigIntField, BooleanField, UUIDField
 from tortoise.fields.base import Field
 from tortoise.migrations.recorder import MigrationRecorder
@@ -187,3 +188,56 @@ async def test_a_relative_path_lies_in_the_working_folder(tmp_path: Path) -> Non
         pass
     assert sqlite_file("sqlite:///here.sqlite3") == Path("here.sqlite3")
     assert sqlite3.connect(tmp_path / "here.sqlite3").execute("SELECT COUNT(*) FROM tenant").fetchone() == (0,)
+
+
+async def test_stored_invoices_survive_that_a_period_may_have_several(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite drops a constraint only with its table: the rows must come back, and their lines."""
+    key, other = (f"0195f000-0000-7000-8000-00000000000{number}" for number in (2, 3))
+    invoice = (
+        "INSERT INTO invoice (tenant_id, id, subscription_id, period_id, kind, currency, total_minor, "
+        "upstream_cost_minor, upstream_cost_currency, upstream_units, state, finalized_at) "
+        "VALUES (1, ?, ?, ?, 'TOP_UP', 'USD', 900, 0, 'USD', 0, 'PAID', 1)"
+    )
+    with monkeypatch.context() as patch:
+        payments = import_module("storage.migrations.0005_payments")
+        patch.setattr(payments.Migration, "operations", [])
+        async with open_database(database_url):
+            await insert_new(a_tenant())
+            await rows(
+                "INSERT INTO subscription (tenant_id, id, interval, anchor_on, zone, state, started_at, "
+                "end_proration, budget_alerts_at) "
+                "VALUES (1, ?, 'MONTH', '2026-03-10', 'UTC', 'ACTIVE', 0, 'NONE', '[]')",
+                key,
+            )
+            await rows(
+                "INSERT INTO billing_period (tenant_id, id, subscription_id, starts_at, ends_at, is_trial, state) "
+                "VALUES (1, ?, ?, 0, 1, false, 'OPEN')",
+                key,
+                key,
+            )
+            await rows(invoice, key, key, key)
+            await rows(
+                "INSERT INTO line_item (tenant_id, id, invoice_id, position, kind, service_period_id, meter, model, "
+                "label, quantity, unit_price, amount_minor) "
+                "VALUES (1, ?, ?, 0, 'CHARGE', ?, '', '', 'Top-up', '1', '9', 900)",
+                key,
+                key,
+                key,
+            )
+            with pytest.raises(IntegrityError):
+                await rows(invoice, other, key, key)
+            await rows("DELETE FROM tortoise_migrations WHERE name = '0005_payments'")
+    for _ in range(2):  # a lost record does no harm here either
+        async with open_database(database_url):
+            await rows("DELETE FROM tortoise_migrations WHERE name = '0005_payments'")
+    async with open_database(database_url):
+        await rows(invoice, other, key, key)
+        found = await rows("SELECT i.id FROM invoice i JOIN line_item l ON l.invoice_id = i.id")
+        assert [str(entry["id"]) for entry in found] == [key]
+        assert len(await rows("SELECT id FROM invoice")) == 2
+        period = invoice.replace("TOP_UP", "PERIOD")
+        await rows(period, "0195f000-0000-7000-8000-000000000004", key, key)
+        with pytest.raises(IntegrityError):
+            await rows(period, "0195f000-0000-7000-8000-000000000005", key, key)

@@ -19,13 +19,16 @@ from inkmeter.clock import Clock
 from integrations.stripe.sandbox import (
     cards,
     catalog,
+    checkout,
     credit_notes,
     customers,
     events,
     invoice_items,
     invoices,
     meters,
+    payments,
     portal,
+    refunds,
     spoiling,
     subscriptions,
     thin_events,
@@ -36,8 +39,23 @@ from integrations.stripe.sandbox.control import ControlPlane
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import Params, parse
+from integrations.stripe.sandbox.tills import Tills
 
-ROOMS = (cards, catalog, credit_notes, customers, events, invoice_items, invoices, meters, portal, subscriptions)
+ROOMS = (
+    cards,
+    catalog,
+    checkout,
+    credit_notes,
+    customers,
+    events,
+    invoice_items,
+    invoices,
+    meters,
+    payments,
+    portal,
+    refunds,
+    subscriptions,
+)
 THIN_EVENT = Endpoint("GET", "/v2/core/events/{id}", Params, thin_events.retrieve_event)
 """Apart: Stripe's OpenAPI file knows nothing of API v2."""
 ENDPOINTS: tuple[Endpoint, ...] = tuple(endpoint for room in ROOMS for endpoint in room.ENDPOINTS)
@@ -80,6 +98,7 @@ def create_app(
         routes=[
             *(_route(account, endpoint) for endpoint in (*ENDPOINTS, THIN_EVENT)),
             *ControlPlane(account).routes(),
+            *Tills(account).routes(),
             *spoiling.routes(account),
             portal.page(account),
         ],
@@ -140,6 +159,7 @@ def _execute(
         headers["idempotent-replayed"] = "true"
         return first.status, first.body
     params = parse(endpoint.params, form)
+    account.books.base_url = str(request.base_url).rstrip("/")
     account.books.request = {"id": headers["request-id"], "idempotency_key": key}
     try:
         if is_broken:
@@ -208,7 +228,7 @@ def _expand(books: Books, node: Any, path: list[str]) -> None:
             _expand(books, entry, path)
     elif isinstance(node, dict) and path[0] in node:
         name, *rest = path
-        kind = "invoice" if name == "latest_invoice" else name
+        kind = {"latest_invoice": "invoice", "latest_charge": "charge"}.get(name, name)
         if isinstance(node[name], str) and node[name] in books.tables.get(kind, {}):
             node[name] = books.shown(books.get(kind, node[name]))
         if rest:

@@ -20,15 +20,21 @@ AfterRetries = Literal["past_due", "unpaid", "cancel"]
 PREFIXES: Final = {
     "billing.meter": "mtr",
     "billing_portal.session": "bps",
+    "charge": "ch",
+    "checkout.session": "cs_test",
     "credit_note": "cn",
     "customer": "cus",
+    "dispute": "du",
     "event": "evt",
     "invoice": "in",
+    "invoice_payment": "inpay",
     "invoiceitem": "ii",
     "line_item": "il",
+    "payment_intent": "pi",
     "payment_method": "pm",
     "price": "price",
     "product": "prod",
+    "refund": "re",
     "subscription": "sub",
     "subscription_item": "si",
     "webhook_endpoint": "we",
@@ -56,6 +62,8 @@ class Books:
         self.reported: list[Any] = []  # meter events, as `meters.Reported`, in the order in which they came
         self.thin_events: dict[str, Object] = {}
         self.endpoint_secrets: dict[str, str] = {}
+        self.intent_metadata: dict[str, dict[str, str]] = {}  # of a Checkout session's payment intent that is to come
+        self.base_url = ""  # as the last request has named this server
         self.undelivered: set[str] = set()  # ids of events that an endpoint has not yet answered with 2xx
         self.replaying_at: datetime | None = None  # the past moment that the cycle engine catches up on
         self.tax_percent = 0  # of automatic tax

@@ -10,6 +10,7 @@ from integrations.stripe.sandbox import taxes
 from integrations.stripe.sandbox.books import Books, Object
 from integrations.stripe.sandbox.cards import can_pay
 from integrations.stripe.sandbox.failures import StripeFailure
+from integrations.stripe.sandbox.payments import pay_for
 
 DAY: Final = 86_400
 HOUR: Final = 3_600
@@ -173,8 +174,10 @@ def collect(books: Books, invoice: Object) -> bool:
     invoice["attempt_count"] += 1
     if can_pay(books, books.get("customer", invoice["customer"])):
         invoice["amount_paid"] = invoice["amount_due"]
+        pay_for(books, invoice, has_paid=True)
         _mark_paid(books, invoice)
         return True
+    pay_for(books, invoice, has_paid=False)
     attempts, subscription = invoice["attempt_count"], subscription_of(books, invoice)
     is_new = subscription is not None and subscription["status"] == "incomplete"
     is_retried = invoice["auto_advance"] and attempts <= len(RETRY_AFTER_DAYS) and not is_new

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Final
 
-from integrations.stripe.sandbox import collection, meters
+from integrations.stripe.sandbox import checkout, collection, meters
 from integrations.stripe.sandbox.books import Books, Object, moment
 from integrations.stripe.sandbox.cycles import rate_usage, roll_over
 from integrations.stripe.sandbox.failures import StripeFailure
@@ -30,7 +30,7 @@ def catch_up(books: Books) -> None:
 
 
 def _waiting(books: Books, present: int) -> list[tuple[int, Object]]:
-    candidates = [*books.all("subscription"), *books.all("invoice")]
+    candidates = [*books.all("subscription"), *books.all("invoice"), *books.all("checkout.session", status="open")]
     due = ((_due_at(stored), stored) for stored in candidates)
     return [(at, stored) for at, stored in due if at is not None and at <= present]
 
@@ -41,6 +41,8 @@ def _due_at(stored: Object) -> int | None:
             return created + FIRST_PAYMENT_WITHIN
         case {"object": "subscription", "ended_at": None}:
             return int(stored["items"]["data"][0]["current_period_end"])
+        case {"object": "checkout.session", "expires_at": int(at)}:
+            return at
         case {"status": "draft", "auto_advance": True, "automatically_finalizes_at": int(at)}:
             return at
         case {"status": "open", "auto_advance": True, "next_payment_attempt": int(at)}:
@@ -52,6 +54,8 @@ def _act(books: Books, stored: Object) -> None:
     match stored["object"], stored["status"]:
         case "subscription", "incomplete":
             _expire(books, stored)
+        case "checkout.session", _:
+            checkout.expire(books, stored)
         case "subscription", _:
             roll_over(books, stored)
         case "invoice", "draft":

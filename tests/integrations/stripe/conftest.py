@@ -138,6 +138,26 @@ async def world() -> AsyncIterator[World]:
         yield made
 
 
+async def open_session(world: World, amount: int = 900, **form: Any) -> dict[str, Any]:
+    """A Checkout session for that many cents."""
+    item = {
+        "line_items[0][price_data][currency]": "usd",
+        "line_items[0][price_data][unit_amount]": amount,
+        "line_items[0][price_data][product_data][name]": "10 documents",
+    }
+    order = {"mode": "payment", "success_url": "http://shop.test/done?id={CHECKOUT_SESSION_ID}", **item, **form}
+    return await world.post("/v1/checkout/sessions", **order)
+
+
+async def paid_session(world: World) -> dict[str, str]:
+    """A session that was paid: its id, its payment intent's and its charge's."""
+    session = await open_session(world)
+    paid = await world.control(f"checkout/{session['id']}", outcome="pay")
+    intent = paid["payment_intent"]
+    [charge] = [c["id"] for c in (await world.books())["charge"] if c["payment_intent"] == intent]
+    return {"id": session["id"], "intent": intent, "charge": charge}
+
+
 class Impatient(HttpxClient):
     """Repeats without a pause."""
 

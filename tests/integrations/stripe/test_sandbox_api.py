@@ -6,12 +6,18 @@ import httpx
 import pytest
 
 from integrations.stripe.sandbox.app import ENDPOINTS
-from tests.integrations.stripe.conftest import API_KEY, World, answer_errors, new_world
+from tests.integrations.stripe.conftest import API_KEY, World, answer_errors, new_world, paid_session
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: f"{e.method} {e.path}")
+NOT_IN_THE_SUBSET = {"/v1/checkout/sessions/{id}/expire", "/v1/disputes/{id}"}
+"""Paths of Stripe's API reference that our cut of its OpenAPI file leaves out."""
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in ENDPOINTS if e.path not in NOT_IN_THE_SUBSET], ids=lambda e: f"{e.method} {e.path}"
+)
 def test_stripe_has_every_path_and_parameter_of_the_sandbox(endpoint: Any, openapi: Any) -> None:
     operation = openapi.op(endpoint.method.lower(), endpoint.path.replace("{id}", "x_1"))
     if endpoint.method == "GET":
@@ -32,6 +38,9 @@ async def test_every_kind_of_object_has_stripes_shape(openapi: object, world: Wo
     await world.post("/v1/billing_portal/sessions", customer=customer, return_url="http://host/")
     meter = {"display_name": "Sent", "event_name": "sent", "default_aggregation[formula]": "sum"}
     await world.post("/v1/billing/meters", **meter)
+    charge = (await paid_session(world))["charge"]
+    await world.post("/v1/refunds", charge=charge, amount=100)
+    await world.control(f"charges/{charge}/dispute", status="opened", amount=100)
     books = await world.books()
     assert all(books.values()), "a kind without an object would not be checked"
     assert [error for kind in books.values() for stored in kind for error in answer_errors(stored)] == []

@@ -1,0 +1,282 @@
+"""Money of a paid order that goes back: its part of the credits is taken back, as far as nobody has used it.
+
+    --  the refund or dispute is fetched, and what its payment has paid for is looked up
+    T   it is noted, once by its id, with the units that it paid for; or that it came to nothing after all
+    T   the ledger takes what is free of them, or gives back what was taken
+    T   what was used before is flagged: a discrepancy REFUND_OF_USED_CREDITS
+
+The units of all that has gone back are rounded up: nobody keeps a unit for money that went back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from inkmeter.events import Event
+from inkmeter.money import Money
+from integrations.protocols import StripeCheckout, StripeInvoice, StripeReversal
+from services import card_orders, checkouts, jobs, operations, orders, paid_refunds
+from services.commands import RestoreCredits, TakeCredits
+from services.effects import Applied, Effect
+from services.orders import TopUpOrder
+from services.platform import Platform
+from storage.credits import CreditEntryKind, CreditGrant, taken_by
+from storage.database import insert_new
+from storage.discrepancies import Discrepancy, DiscrepancyState
+from storage.invoices import Invoice
+from storage.jobs import Job, waiting_jobs
+from storage.orders import Reversal as Reversal
+from storage.orders import ReversalKind as ReversalKind
+
+SETTLE: Final = "reversal.settle"
+TAKE, GIVE = "take", "give"
+PLEDGED_PAUSE: Final = timedelta(minutes=5)
+STANDING: Final = {
+    ReversalKind.REFUND: ("pending", "requires_action", "succeeded"),
+    ReversalKind.DISPUTE: ("needs_response", "under_review", "lost"),
+}
+"""When money is gone, or on its way; `warning_…` disputes are inquiries that move none (Stripe's docs on disputes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """What a payment has paid for: an order, perhaps known by what Stripe says of it now, or another invoice."""
+
+    order: TopUpOrder | None = None
+    session: StripeCheckout | None = None
+    theirs: StripeInvoice | None = None
+
+
+async def take_refund(platform: Platform, refund_id: str) -> Effect:
+    """The handler: a refund was made, or has failed."""
+    return await _noting(platform, ReversalKind.REFUND, [await platform.stripe.refund(refund_id)])
+
+
+async def take_charge(platform: Platform, charge_id: str) -> Effect:
+    """The handler: a charge was refunded, maybe in several parts."""
+    return await _noting(platform, ReversalKind.REFUND, await platform.stripe.refunds_of_charge(charge_id))
+
+
+async def take_dispute(platform: Platform, dispute_id: str) -> Effect:
+    """The handler: a dispute was opened, or decided."""
+    return await _noting(platform, ReversalKind.DISPUTE, [await platform.stripe.dispute(dispute_id)])
+
+
+async def _noting(platform: Platform, kind: ReversalKind, found: list[StripeReversal]) -> Effect:
+    traced = [(theirs, await _trace(platform, theirs.payment_intent_id)) for theirs in found]
+
+    async def effect() -> Applied:
+        applied = [await _note(platform, kind, theirs, paid) for theirs, paid in traced]
+        events = [event for one in applied for event in one.events]
+        is_ours = any(one.why_ignored is None for one in applied)
+        return Applied(events, None if is_ours else "no payment of ours")
+
+    return effect
+
+
+async def _trace(platform: Platform, payment_intent_id: str | None) -> _Traced:
+    """By what we know of the payment, else by Stripe: its session, or its invoice (Stripe's docs: `invoice_payments`,
+    since API version 2025-03-31).
+    """
+    if payment_intent_id is None:
+        return _Traced()
+    if (order := await TopUpOrder.get_or_none(payment_intent_id=payment_intent_id)) is not None:
+        return _Traced(order)
+    if (session := await platform.stripe.find_checkout(payment_intent_id)) is not None:
+        return _Traced(await checkouts.order_of(session), session)
+    invoice_id = await platform.stripe.find_paid_invoice(payment_intent_id)
+    if invoice_id is None:
+        return _Traced()
+    order = await TopUpOrder.get_or_none(stripe_id=invoice_id)
+    return _Traced(order, theirs=await platform.stripe.invoice(invoice_id))
+
+
+async def _note(platform: Platform, kind: ReversalKind, theirs: StripeReversal, paid: _Traced) -> Applied:
+    events: list[Event] = []
+    if paid.order is None:
+        return await _flag_invoice(platform, kind, theirs, paid)
+    if paid.session is not None:  # the payment first: its own webhook may be late, or lost
+        events += (await checkouts.note_checkout(platform, paid.session)).events
+    if paid.theirs is not None:
+        events += await card_orders.note_order(platform, paid.theirs) or ()
+    order = await TopUpOrder.filter(tenant_id=paid.order.tenant_id, id=paid.order.id).select_for_update().get()
+    if order.payment_intent_id is None:
+        mine = TopUpOrder.filter(tenant_id=order.tenant_id, id=order.id)
+        await mine.update(payment_intent_id=theirs.payment_intent_id)
+    is_standing = theirs.status in STANDING[kind]
+    known = await Reversal.get_or_none(tenant_id=order.tenant_id, stripe_id=theirs.id)
+    if known is None and is_standing:
+        await _add(platform, kind, theirs, order)
+    elif known is not None and known.is_standing and not is_standing:
+        await Reversal.filter(tenant_id=order.tenant_id, id=known.id).update(is_standing=False)
+        await _queue(platform, known, GIVE)
+    return Applied(events)
+
+
+async def _add(platform: Platform, kind: ReversalKind, theirs: StripeReversal, order: TopUpOrder) -> None:
+    others = await Reversal.filter(tenant_id=order.tenant_id, order_id=order.id, is_standing=True)
+    same_currency = theirs.amount.currency == order.currency
+    entry_id = await paid_refunds.own_entry(order.tenant_id, theirs.metadata)
+    if entry_id is not None:  # our own refund: the units were taken before it was made
+        await paid_refunds.note_refund(platform, order, theirs, entry_id)
+        return
+    gone = sum(other.amount_minor for other in others) + theirs.amount.minor
+    units = units_of(order, gone) if same_currency else order.units
+    reversal = Reversal(
+        tenant_id=order.tenant_id,
+        stripe_id=theirs.id,
+        order_id=order.id,
+        kind=kind,
+        amount_minor=theirs.amount.minor,
+        currency=theirs.amount.currency,
+        units=max(units - sum(other.units for other in others), 0),
+        is_standing=True,
+        created_at=platform.clock.now(),
+    )
+    await insert_new(reversal, ["tenant_id", "stripe_id"])
+    await _queue(platform, reversal, TAKE)
+
+
+def units_of(order: TopUpOrder, gone_minor: int) -> int:
+    """The units that so much of an order's price has paid for, rounded up."""
+    units = -(-order.units * gone_minor // order.amount_minor)
+    return int(min(units, order.units))
+
+
+async def _queue(platform: Platform, reversal: Reversal, what: str) -> None:
+    dedup = f"{reversal.id}:{what}"
+    payload = {"reversal": str(reversal.id), "what": what}
+    await jobs.add_job(platform, tenant_id=reversal.tenant_id, topic=SETTLE, dedup=dedup, payload=payload)
+
+
+async def settle_reversal(platform: Platform, job: Job) -> None:
+    """The job: take the units back, or give back what was taken."""
+    reversal = await Reversal.get(tenant_id=job.tenant_id, id=job.payload["reversal"])
+    order = await TopUpOrder.get(tenant_id=job.tenant_id, id=reversal.order_id)
+    if order.paid_at is None:  # another amount was paid than ordered: nothing was granted
+        async with jobs.completing(job):
+            pass
+        return
+    grant, _ = await orders.ensure_granted(platform, order)
+    if job.payload["what"] == TAKE:
+        await _take(platform, job, reversal, order, grant)
+    else:
+        await _give_back(platform, job, reversal, grant)
+
+
+async def _take(platform: Platform, job: Job, reversal: Reversal, order: TopUpOrder, grant: CreditGrant) -> None:
+    taken, steps = await _taken(reversal)
+    if reversal.is_standing and taken < reversal.units:
+        command = TakeCredits(
+            tenant_id=reversal.tenant_id,
+            grant_id=grant.id,
+            kind=CreditEntryKind.REVOKED,
+            now=platform.clock.now(),
+            units=reversal.units - taken,
+            note=_note_of(reversal, steps + 1),
+            is_at_most=True,
+        )
+        taken += int(await operations.submit(platform, command))
+        left = await CreditGrant.get(tenant_id=grant.tenant_id, id=grant.id)
+        if taken < reversal.units and left.remaining:
+            raise jobs.NotYet("credits are pledged to operations without an answer", PLEDGED_PAUSE)
+    async with jobs.completing(job):
+        await Reversal.filter(tenant_id=reversal.tenant_id, id=reversal.id).update(taken=taken)
+        if reversal.is_standing and taken < reversal.units:
+            await _flag_used(platform, reversal, order, taken)
+
+
+def _note_of(reversal: Reversal, step: int) -> str:
+    """What was pledged is taken later, so that there may be several steps."""
+    return f"{reversal.kind}:{reversal.stripe_id}:{step}"
+
+
+async def _taken(reversal: Reversal) -> tuple[int, int]:
+    """What was taken so far, in how many steps."""
+    units = steps = 0
+    while (found := await taken_by(reversal.tenant_id, _note_of(reversal, steps + 1))) is not None:
+        units, steps = units + found[1], steps + 1
+    return units, steps
+
+
+async def _give_back(platform: Platform, job: Job, reversal: Reversal, grant: CreditGrant) -> None:
+    if f"{reversal.id}:{TAKE}" in await waiting_jobs(reversal.tenant_id, SETTLE):
+        raise jobs.NotYet("it is still being taken", timedelta(seconds=5))
+    taken = reversal.taken if reversal.entry_id is not None else (await _taken(reversal))[0]
+    kind = CreditEntryKind.REVOKED if reversal.entry_id is None else CreditEntryKind.REFUNDED
+    if taken:
+        note = f"{reversal.kind}:{reversal.stripe_id}:back"
+        command = RestoreCredits(reversal.tenant_id, grant.id, taken, kind, platform.clock.now(), note)
+        await operations.submit(platform, command)
+    async with jobs.completing(job):
+        flagged = Discrepancy.filter(tenant_id=reversal.tenant_id, subject=reversal.stripe_id)
+        await flagged.update(state=DiscrepancyState.RESOLVED)
+
+
+async def _flag_used(platform: Platform, reversal: Reversal, order: TopUpOrder, taken: int) -> None:
+    """`ours` is what the units were worth that could be taken, `theirs` what went back."""
+    await insert_new(
+        Discrepancy(
+            tenant_id=reversal.tenant_id,
+            kind="REFUND_OF_USED_CREDITS",
+            subject=reversal.stripe_id,
+            ours_minor=order.amount_minor * taken // order.units,
+            theirs_minor=reversal.amount_minor,
+            currency=reversal.currency,
+            evidence={
+                "order_id": str(order.id),
+                "invoice_id": str(order.invoice_id),
+                "reversal": reversal.kind,
+                "units": reversal.units,
+                "taken": taken,
+                "explanation": "the money went back, and the credits that it had paid for were used before",
+            },
+            state=DiscrepancyState.OPEN,
+            created_at=platform.clock.now(),
+        ),
+        ["tenant_id", "kind", "subject"],
+    )
+
+
+async def _flag_invoice(platform: Platform, kind: ReversalKind, theirs: StripeReversal, paid: _Traced) -> Applied:
+    """Money of an invoice that bills more than an order: what to do about it is the operator's to say."""
+    invoice = await Invoice.get_or_none(stripe_invoice_id=paid.theirs.id) if paid.theirs is not None else None
+    if invoice is None:
+        return Applied(why_ignored="no payment of ours")
+    of_this = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=f"{kind}_OF_INVOICE", subject=theirs.id)
+    if theirs.status not in STANDING[kind]:
+        await of_this.update(state=DiscrepancyState.RESOLVED)
+        return Applied()
+    await insert_new(
+        Discrepancy(
+            tenant_id=invoice.tenant_id,
+            kind=f"{kind}_OF_INVOICE",
+            subject=theirs.id,
+            ours_minor=0,
+            theirs_minor=theirs.amount.minor,
+            currency=theirs.amount.currency,
+            evidence={
+                "invoice_id": str(invoice.id),
+                "stripe_invoice_id": invoice.stripe_invoice_id,
+                "total": str(Money(invoice.total_minor, invoice.currency)),
+                "explanation": "money of an invoice went back that our books know nothing of",
+            },
+            state=DiscrepancyState.OPEN,
+            created_at=platform.clock.now(),
+        ),
+        ["tenant_id", "kind", "subject"],
+    )
+    return Applied()
+
+
+async def reversals_of(found: Sequence[TopUpOrder]) -> dict[UUID, list[Reversal]]:
+    """What went back of the orders of one tenant, by the order's id, oldest first."""
+    if not found:
+        return {}
+    ids = [order.id for order in found]
+    gone: dict[UUID, list[Reversal]] = {}
+    for reversal in await Reversal.filter(tenant_id=found[0].tenant_id, order_id__in=ids).order_by("id"):
+        gone.setdefault(reversal.order_id, []).append(reversal)
+    return gone
