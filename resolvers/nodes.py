@@ -11,13 +11,14 @@ from resolvers.discounts import discount_type
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
+from resolvers.notices import notice_type
 from resolvers.permissions import require_viewer
 from resolvers.plans import plan_type
 from resolvers.subscriptions import subscription_type
 from resolvers.tenants import tenant_type
 from schema.connections import uuid_of
 from schema.nodes import Id, Node
-from services import alerts, credits, discounts, documents, invoices, meters, plans, subscriptions, tenants
+from services import alerts, credits, discounts, documents, invoices, meters, notices, plans, subscriptions, tenants
 
 
 @query("Anything by its global id; null if there is no such thing, or it is another tenant's.")
@@ -75,12 +76,17 @@ async def _find_alert(info: Info, key: UUID) -> Node:
     return alert_type(alert, await meters.find_meters(info.context.platform, *codes))
 
 
+async def _find_notice(info: Info, key: UUID) -> Node:
+    return await notice_type(await notices.find_notice(require_viewer(info).tenant_id, key))
+
+
 _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Alert": _find_alert,
     "CreditGrant": _find_grant,
     "Discount": _find_discount,
     "Document": _find_document,
     "Invoice": _find_invoice,
+    "Notice": _find_notice,
     "Plan": _find_plan,
     "Subscription": _find_subscription,
     "Tenant": _find_tenant,

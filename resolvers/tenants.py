@@ -4,6 +4,7 @@ from uuid import UUID
 
 from inkmeter.errors import NotFound
 from resolvers.context import Info
+from resolvers.dunning import dunning_type
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator, require_viewer
 from resolvers.subscriptions import subscription_type
@@ -11,7 +12,7 @@ from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
-from services import subscriptions, tenants
+from services import deprovisioning, subscriptions, tenants
 from services.platform import Platform
 from services.tenants import ProvisionTenant, Tenant
 
@@ -27,6 +28,7 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
         currency=CurrencyCode(tenant.currency),
         state=types.TenantState[tenant.state.name],
         grace_until=tenant.grace_until,
+        dunning=await dunning_type(platform, tenant),
         provisioning_problem=tenant.provisioning_problem,
         subscription=await subscription_type(platform, running) if running else None,
         created_at=tenant.created_at,
@@ -40,6 +42,22 @@ async def provision_tenant(info: Info, input: types.ProvisionTenantInput) -> typ
     platform = info.context.platform
     tenant = await tenants.provision_tenant(platform, command)
     return types.ProvisionTenantPayload(tenant=await tenant_type(platform, tenant))
+
+
+@mutation("End a tenant's subscription now and refuse its operations; what can be read stays. Operator only.")
+async def deprovision_tenant(info: Info, input: types.DeprovisionTenantInput) -> types.DeprovisionTenantPayload:
+    require_operator(info)
+    platform = info.context.platform
+    tenant = await deprovisioning.deprovision_tenant(platform, await acting_tenant(info, input.tenant_id))
+    return types.DeprovisionTenantPayload(tenant=await tenant_type(platform, tenant))
+
+
+@mutation("Let a deprovisioned tenant that owes nothing come back, to be subscribed anew. Operator only.")
+async def reactivate_tenant(info: Info, input: types.ReactivateTenantInput) -> types.ReactivateTenantPayload:
+    require_operator(info)
+    platform = info.context.platform
+    tenant = await deprovisioning.reactivate_tenant(platform, await acting_tenant(info, input.tenant_id))
+    return types.ReactivateTenantPayload(tenant=await tenant_type(platform, tenant))
 
 
 @query("Who is asking.")

@@ -7,6 +7,7 @@ from enum import Enum
 import strawberry
 from strawberry import relay
 
+from schema.dunning import DunningPolicy, DunningPolicyInput
 from schema.money import Money
 from schema.nodes import Node
 from schema.refusals import NextPlan, TopUpPack, UserError
@@ -69,6 +70,7 @@ class Plan(Node):
     quotas: list[Quota] = strawberry.field(description="Everything that is limited.")
     fees: FeesDue = strawberry.field(description="When its fees are billed.")
     minimum_commitment: Money | None = strawberry.field(description="The least that a whole billing period costs.")
+    dunning: DunningPolicy = strawberry.field(description="What becomes of tenants that do not pay.")
     successor: NextPlan | None = strawberry.field(description="The plan that AUTO_UPGRADE goes on with.")
     created_at: datetime = strawberry.field(description="When this version was made.")
 
@@ -136,6 +138,9 @@ class CreatePlanInput:
     )
     successor_id: relay.GlobalID | None = strawberry.field(
         default=None, description="An existing plan of the same currency and interval, for AUTO_UPGRADE to go on with."
+    )
+    dunning: DunningPolicyInput | None = strawberry.field(
+        default=None, description="What becomes of tenants that do not pay; if missing, they stay restricted."
     )
 
 

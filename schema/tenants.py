@@ -4,7 +4,9 @@ from datetime import datetime
 from enum import Enum
 
 import strawberry
+from strawberry import relay
 
+from schema.dunning import Dunning
 from schema.nodes import Node
 from schema.refusals import UserError
 from schema.scalars import CurrencyCode
@@ -18,6 +20,10 @@ class TenantState(Enum):
     GRACE = strawberry.enum_value(
         "GRACE", description="A payment failed: everything until `graceUntil`, then reads alone."
     )
+    RESTRICTED = strawberry.enum_value(
+        "RESTRICTED", description="Reads alone, until what is owed is paid, or a paused subscription is resumed."
+    )
+    DEPROVISIONED = strawberry.enum_value("DEPROVISIONED", description="Reads alone; the subscription has ended.")
 
 
 @strawberry.type(description="A customer of the operator: one Stripe customer and one SignNow identity.")
@@ -28,6 +34,9 @@ class Tenant(Node):
     currency: CurrencyCode = strawberry.field(description="What the tenant pays in, for good.")
     state: TenantState = strawberry.field(description="What the tenant may do.")
     grace_until: datetime | None = strawberry.field(description="When grace ends, after a payment failed.")
+    dunning: Dunning | None = strawberry.field(
+        description="What it owes and what comes of it; null if nothing is owed."
+    )
     provisioning_problem: str | None = strawberry.field(
         description="Why provisioning has not ended; it goes on by itself, or with `provisionTenant`."
     )
@@ -62,4 +71,26 @@ class ProvisionTenantPayload:
     tenant: Tenant | None = strawberry.field(
         default=None, description="PROVISIONING if a step has to wait; it goes on by itself."
     )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="Whose subscription ends now, by hand.")
+class DeprovisionTenantInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="Who.")
+
+
+@strawberry.type(description="What became of `deprovisionTenant`.")
+class DeprovisionTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="DEPROVISIONED; its documents stay.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="Who may come back.")
+class ReactivateTenantInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="A tenant that owes nothing.")
+
+
+@strawberry.type(description="What became of `reactivateTenant`.")
+class ReactivateTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="ACTIVE, to be subscribed anew.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

@@ -27,6 +27,8 @@ FOLLOW_EVERY: Final = timedelta(days=1)
 CYCLE_TOLERANCE: Final = timedelta(days=4)
 """How far Stripe's end of a cycle may lie from ours: it counts months in UTC, we count local days."""
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
+BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
+"""Stripe's docs: a paused subscription makes no invoices."""
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -106,7 +108,7 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
     draft = await platform.stripe.find_draft_invoice(subscription.stripe_subscription_id, period.ends_at)
     if draft is not None:
         return draft
-    if theirs.status in ENDED_AT_STRIPE or theirs.period_end > period.ends_at + CYCLE_TOLERANCE:
+    if theirs.status in BILLS_NO_CYCLE or theirs.period_end > period.ends_at + CYCLE_TOLERANCE:
         return None
     raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
 

@@ -11,13 +11,17 @@ from inkmeter.periods import BillingPeriod
 
 @dataclass(frozen=True, slots=True)
 class StripeSubscription:
-    """A Stripe subscription, as far as we follow it. `status` in Stripe's words."""
+    """A Stripe subscription, as far as we follow it. `status` and `pause_reason` in Stripe's words; before API version
+    2026-10-28 (endive) Stripe does not tell why a subscription is paused.
+    """
 
     id: str
     customer_id: str
     status: str
     period_end: datetime
     metadata: Mapping[str, str]
+    pause_reason: str | None = None
+    trial_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,10 @@ class StripeLine:
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
-    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible."""
+    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible.
+
+    `settled_at` is when it became paid, void or uncollectible; why uncollectible is told since API version 2026-10-28.
+    """
 
     id: str
     customer_id: str
@@ -56,6 +63,8 @@ class StripeInvoice:
     subscription_metadata: Mapping[str, str]
     """The subscription's metadata as it was when the invoice was made."""
     lines: tuple[StripeLine, ...]
+    settled_at: datetime | None = None
+    uncollectible_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

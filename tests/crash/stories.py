@@ -8,13 +8,27 @@ from typing import TypeVar
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
 from server.demo.pdf import contract
-from services import closing, documents, endings, invites, jobs, mirroring, pushing, timetable
+from services import (
+    chasing,
+    closing,
+    documents,
+    dunning_cases,
+    dunning_ends,
+    endings,
+    invites,
+    jobs,
+    mirroring,
+    pushing,
+    timetable,
+)
 from services.changes import ChangeAt
 from services.documents import UploadDocument
 from services.invites import SendInvite
 from services.platform import Platform
 from services.tenants import Tenant
+from storage.dunning import DunningCase
 from storage.invoices import Invoice
+from storage.subscriptions import Subscription
 from tests.bookkeeping import sign_up
 from tests.crash.killing import Killer
 from tests.crash.places import Place
@@ -77,6 +91,16 @@ async def leave(platform: Platform, reference: str) -> None:
     assert subscription.ended_at is not None
     dedup = f"{subscription.id}:{subscription.ended_at.isoformat()}"
     await jobs.run_now(platform, tenant.id, mirroring.CANCEL, dedup, mirroring.cancel_mirror)
+
+
+async def dun(platform: Platform, reference: str) -> None:
+    """Look at a case whose days are over, and carry out the end that it has come to."""
+    tenant = await Tenant.get(external_reference=reference)
+    case = await DunningCase.get(tenant_id=tenant.id)
+    await jobs.run_now(platform, tenant.id, dunning_cases.LOOK, str(case.id), chasing.look_at_case)
+    left = await Subscription.filter(tenant_id=tenant.id).order_by("started_at").first()
+    assert left is not None
+    await jobs.run_now(platform, tenant.id, dunning_ends.END, str(left.id), dunning_ends.carry_out)
 
 
 async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:

@@ -42,6 +42,7 @@ OPERATORS = {
     "correctUsage",
     "createMeter",
     "createPlan",
+    "deprovisionTenant",
     "endDiscount",
     "grantCredits",
     "invitePool",
@@ -49,7 +50,9 @@ OPERATORS = {
     "jobs",
     "plans",
     "pauseSubscription",
+    "previewDunning",
     "provisionTenant",
+    "reactivateTenant",
     "rebuildCounters",
     "reconcileSignNow",
     "recordUpstreamUsage",
@@ -87,10 +90,13 @@ QUERIES = {
     "margin": '{ margin(month: "2026-03", groupBy: TENANT) { totals { unitsBought } } }',
     "meters": "{ meters { code } }",
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
+    "notices": "query ($tenant: ID) { notices(tenantId: $tenant) { edges { node { id kind } } } }",
     "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
     "plans": "{ plans { edges { node { code } } } }",
     "previewChange": """query ($tenant: ID) { previewChange(tenantId: $tenant, seats: 2, at: NOW) {
         difference { amount } } }""",
+    "previewDunning": """{ previewDunning(on: "2030-01-01T00:00:00Z") {
+        edges { node { tenant { name } } } } }""",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
     "upcomingInvoice": "query ($tenant: ID) { upcomingInvoice(tenantId: $tenant) { total { amount } } }",
@@ -113,6 +119,7 @@ MUTATIONS = {
     "createMeter": 'code: "pages", unit: "page", description: "Pages."',
     "createPlan": """code: "c", name: "C", currency: "USD",
         prices: [{meter: "invites_sent", model: "flat", config: {fee: "1"}}]""",
+    "deprovisionTenant": "tenantId: $tenant",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
     "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
     "endDiscount": "tenantId: $tenant, discountId: $discount",
@@ -120,6 +127,7 @@ MUTATIONS = {
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
+    "reactivateTenant": "tenantId: $tenant",
     "rebuildCounters": "tenantId: $tenant",
     "reconcileSignNow": 'month: "2026-03", tenantId: $tenant',
     "recordUpstreamUsage": 'figures: [{period: "2026-03", invites: "1"}]',
@@ -244,8 +252,8 @@ async def test_without_a_valid_key_every_field_is_closed(world: World) -> None:
 async def test_the_operator_may_use_every_field(world: World) -> None:
     acme = await owner(world, "acme")
     for field in (*QUERIES, *MUTATIONS.keys() - OPEN):
-        if field in ("sendInvite", "closePeriod", "subscribeTenant"):
-            continue  # refused for other reasons here: sent before, not over, subscribed before
+        if field in ("sendInvite", "closePeriod", "subscribeTenant", "deprovisionTenant"):
+            continue  # refused for other reasons here: sent before, not over, subscribed before; the last ends it all
         answer = await use(world.operator, field, acme.ids)
         assert codes(answer) == [], field
         assert answer["data"][field] is not None, field
@@ -253,12 +261,13 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
             assert refusals(answer, field) == [], field
     invoice = await use(world.operator, "invoice", acme.ids)
     assert invoice["data"]["invoice"]["upstream"] == {"units": "1"}
+    assert refusals(await use(world.operator, "deprovisionTenant", acme.ids), "deprovisionTenant") == []
 
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
     names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "upcomingInvoice", "usage")
-    for field in (*names, "previewChange", "usageEvents", "usageSeries"):
+    for field in (*names, "notices", "previewChange", "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -322,7 +331,7 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
         names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "upcomingInvoice")
-        for field in (*names, "previewChange", "usage", "usageEvents", "usageSeries"):
+        for field in (*names, "notices", "previewChange", "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         for field in ("downloadSigned", "recordUsage", "sendInvite", "setBudget", "topUp", "uploadDocument"):
@@ -346,7 +355,9 @@ async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
     acme = await owner(world, "acme")
     await acme.customer.record(event("warned", 200, "downloads"))
     alerts = (await use(acme.api, "alerts", acme.ids))["data"]["alerts"]["edges"]
-    known = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    assert refusals(await use(world.operator, "deprovisionTenant", acme.ids), "deprovisionTenant") == []
+    notices = (await use(acme.api, "notices", acme.ids))["data"]["notices"]["edges"]
+    known = {**acme.ids, "alert": alerts[0]["node"]["id"], "notice": notices[0]["node"]["id"]}
     ids = {name: key for name, key in known.items() if name not in ("event", "job")}  # the operator's lists
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     schema = graphql_schema()._schema

@@ -15,7 +15,7 @@ from integrations.stripe.sandbox.forms import Page, Range
 Object = dict[str, Any]
 
 Card = Literal["success", "decline", "none"]
-AfterRetries = Literal["past_due", "unpaid", "cancel"]
+AfterRetries = Literal["past_due", "unpaid", "cancel", "pause"]
 
 PREFIXES: Final = {
     "customer": "cus",
@@ -30,6 +30,8 @@ PREFIXES: Final = {
     "subscription_item": "si",
     "webhook_endpoint": "we",
 }
+RETRY_AFTER_DAYS: Final = (3, 5, 7)
+"""Days from one failed attempt to the next. Stripe's own timing is adaptive and configurable."""
 EMBEDDED_LINES: Final = 10
 """An invoice carries its first lines only; the rest is paged."""
 
@@ -47,7 +49,10 @@ class Books:
     ) -> None:
         self.clock, self._on_event = clock, on_event
         self.default_card: Final = default_card
-        self.after_retries: Final = after_retries
+        self.retry_days: tuple[int, ...] = RETRY_AFTER_DAYS
+        self.after_retries: AfterRetries = after_retries
+        self.gives_up_invoices = False  # whether an invoice is marked as uncollectible after its last retry
+        self.declines: dict[str, int] = {}  # by customer: how many charges are declined before the card works again
         self.tables: dict[str, dict[str, Object]] = {kind: {} for kind in PREFIXES}
         self.endpoint_secrets: dict[str, str] = {}
         self.undelivered: set[str] = set()  # ids of events that an endpoint has not yet answered with 2xx

@@ -34,6 +34,8 @@ def _due_at(stored: Object) -> int | None:
     match stored:
         case {"object": "subscription", "status": "incomplete", "created": int(created)}:
             return created + FIRST_PAYMENT_WITHIN
+        case {"object": "subscription", "status": "paused"}:
+            return None
         case {"object": "subscription", "ended_at": None}:
             return int(stored["items"]["data"][0]["current_period_end"])
         case {"status": "draft", "auto_advance": True, "automatically_finalizes_at": int(at)}:
