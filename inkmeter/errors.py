@@ -202,10 +202,23 @@ class SpendCapReached(Refused):
         self.meter, self.cap, self.spent, self.price, self.resets_at = meter, cap, spent, price, resets_at
 
 
+@dataclass(frozen=True, slots=True)
+class UnpaidInvoice:
+    """An invoice that is owed, and Stripe's page where it can be paid. `id` is its UUID."""
+
+    id: str
+    total: Money
+    hosted_url: str | None
+
+
 class TenantRestricted(Refused):
-    """Payment is overdue past its grace. Reads go on; new signing operations wait for the payment."""
+    """Payment is overdue past its grace. Reads go on; new signing operations wait for the payment of `invoices`."""
 
     code = "TENANT_RESTRICTED"
+
+    def __init__(self, message: str, *, invoices: Sequence[UnpaidInvoice] = ()) -> None:
+        super().__init__(message)
+        self.invoices = tuple(invoices)
 
 
 class SubscriptionInactive(Refused):

@@ -162,3 +162,32 @@ class PaymentFailed(Event):
 
     invoice_id: str
     grace_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRestricted(Event):
+    """Payment is overdue past its grace, or the subscription is paused: new signing is refused from now on."""
+
+    invoice_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRestored(Event):
+    """Nothing is owed any more. `left_plan` is the code of the plan that a downgrade or the end has left, if any."""
+
+    left_plan: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDowngraded(Event):
+    """It was not paid in time, or Stripe ended the subscription: the tenant goes on, on another plan."""
+
+    from_plan: str
+    to_plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDeprovisioned(Event):
+    """The tenant's subscription ends at once, and operations are refused; what can be read stays."""
+
+    left_plan: str | None

@@ -12,6 +12,7 @@ from resolvers.discrepancies import discrepancy_type
 from resolvers.documents import document_type
 from resolvers.fields import query
 from resolvers.invoices import invoice_type
+from resolvers.notices import notice_type
 from resolvers.orders import order_types
 from resolvers.permissions import require_viewer
 from resolvers.plans import plan_type
@@ -27,6 +28,7 @@ from services import (
     documents,
     invoices,
     meters,
+    notices,
     orders,
     plans,
     subscriptions,
@@ -101,6 +103,10 @@ async def _find_discrepancy(info: Info, key: UUID) -> Node:
     return discrepancy_type(row, await tenants.get_tenant(row.tenant_id))
 
 
+async def _find_notice(info: Info, key: UUID) -> Node:
+    return await notice_type(await notices.find_notice(require_viewer(info).tenant_id, key))
+
+
 _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Alert": _find_alert,
     "CreditGrant": _find_grant,
@@ -108,6 +114,7 @@ _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Discrepancy": _find_discrepancy,
     "Document": _find_document,
     "Invoice": _find_invoice,
+    "Notice": _find_notice,
     "Plan": _find_plan,
     "Subscription": _find_subscription,
     "Tenant": _find_tenant,

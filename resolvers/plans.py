@@ -10,6 +10,7 @@ from inkmeter.errors import NotFound
 from inkmeter.money import Money as ExactMoney
 from inkmeter.periods import Interval
 from resolvers.context import Info
+from resolvers.dunning import new_policy, policy_type
 from resolvers.fields import mutation, query
 from resolvers.permissions import require_operator, require_viewer
 from schema import plans as types
@@ -53,6 +54,7 @@ def plan_type(terms: PlanTerms) -> types.Plan:
         quotas=[_quota_type(terms, quota) for quota in terms.quotas.values()],
         fees=types.FeesDue[plan.fees.name],
         minimum_commitment=_money(plan.minimum_minor, plan.currency),
+        dunning=policy_type(terms),
         successor=next_plan_type(terms.successor) if terms.successor else None,
         stripe_mode=types.StripeMode[plan.stripe_mode.name],
         created_at=plan.created_at,
@@ -102,6 +104,7 @@ async def create_plan(info: Info, input: types.CreatePlanInput) -> types.CreateP
         minimum_commitment=input.minimum_commitment,
         successor_id=None if successor is None else uuid_of(successor, "Plan", path=("successorId",)),
         stripe_mode=StripeMode[input.stripe_mode.name],
+        dunning=new_policy(input.dunning, "dunning"),
     )
     return types.CreatePlanPayload(plan=plan_type(await plans.create_plan(info.context.platform, command)))
 

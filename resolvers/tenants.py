@@ -5,6 +5,7 @@ from uuid import UUID
 
 from inkmeter.errors import NotFound
 from resolvers.context import Info
+from resolvers.dunning import dunning_type
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator, require_viewer
 from resolvers.subscriptions import subscription_type
@@ -12,7 +13,7 @@ from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
-from services import addresses, subscriptions, tenants
+from services import addresses, deprovisioning, subscriptions, tenants
 from services.addresses import Address
 from services.platform import Platform
 from services.tenants import ProvisionTenant, Tenant
@@ -29,6 +30,7 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
         currency=CurrencyCode(tenant.currency),
         state=types.TenantState[tenant.state.name],
         grace_until=tenant.grace_until,
+        dunning=await dunning_type(platform, tenant),
         provisioning_problem=tenant.provisioning_problem,
         subscription=await subscription_type(platform, running) if running else None,
         address=_address_type(tenant.address) if tenant.address else None,
@@ -65,6 +67,22 @@ async def update_tenant(info: Info, input: types.UpdateTenantInput) -> types.Upd
     return types.UpdateTenantPayload(
         tenant=await tenant_type(platform, await addresses.set_address(platform, tenant, address))
     )
+
+
+@mutation("End a tenant's subscription now and refuse its operations; what can be read stays. Operator only.")
+async def deprovision_tenant(info: Info, input: types.DeprovisionTenantInput) -> types.DeprovisionTenantPayload:
+    require_operator(info)
+    platform = info.context.platform
+    tenant = await deprovisioning.deprovision_tenant(platform, await acting_tenant(info, input.tenant_id))
+    return types.DeprovisionTenantPayload(tenant=await tenant_type(platform, tenant))
+
+
+@mutation("Let a deprovisioned tenant that owes nothing come back, to be subscribed anew. Operator only.")
+async def reactivate_tenant(info: Info, input: types.ReactivateTenantInput) -> types.ReactivateTenantPayload:
+    require_operator(info)
+    platform = info.context.platform
+    tenant = await deprovisioning.reactivate_tenant(platform, await acting_tenant(info, input.tenant_id))
+    return types.ReactivateTenantPayload(tenant=await tenant_type(platform, tenant))
 
 
 @query("Who is asking.")

@@ -20,7 +20,7 @@ class InvoiceState(Enum):
     PUSHED = strawberry.enum_value("PUSHED", description="Stripe has it and collects.")
     PAST_DUE = strawberry.enum_value("PAST_DUE", description="A payment failed; Stripe tries again.")
     PAID = strawberry.enum_value("PAID", description="Paid.")
-    UNCOLLECTIBLE = strawberry.enum_value("UNCOLLECTIBLE", description="Given up at Stripe; it may still be paid.")
+    UNCOLLECTIBLE = strawberry.enum_value("UNCOLLECTIBLE", description="Forgiven at Stripe; it may still be paid.")
     VOID = strawberry.enum_value("VOID", description="Voided at Stripe: nothing is owed.")
 
 

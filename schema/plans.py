@@ -7,6 +7,7 @@ from enum import Enum
 import strawberry
 from strawberry import relay
 
+from schema.dunning import DunningPolicy, DunningPolicyInput
 from schema.money import Money
 from schema.nodes import Node
 from schema.refusals import NextPlan, TopUpPack, UserError
@@ -84,6 +85,7 @@ class Plan(Node):
     quotas: list[Quota] = strawberry.field(description="Everything that is limited.")
     fees: FeesDue = strawberry.field(description="When its fees are billed.")
     minimum_commitment: Money | None = strawberry.field(description="The least that a whole billing period costs.")
+    dunning: DunningPolicy = strawberry.field(description="What becomes of tenants that do not pay.")
     successor: NextPlan | None = strawberry.field(description="The plan that AUTO_UPGRADE goes on with.")
     stripe_mode: StripeMode = strawberry.field(description="Who makes the amounts of its fees and usage.")
     created_at: datetime = strawberry.field(description="When this version was made.")
@@ -159,6 +161,9 @@ class CreatePlanInput:
     stripe_mode: StripeMode = strawberry.field(
         default=StripeMode.COMPUTED,
         description="METERED lets Stripe price the usage; refused where it would bill something else.",
+    )
+    dunning: DunningPolicyInput | None = strawberry.field(
+        default=None, description="What becomes of tenants that do not pay; if missing, they stay restricted."
     )
 
 

@@ -70,6 +70,13 @@ class NextPlan:
     name: str = strawberry.field(description="The plan's name for people.")
 
 
+@strawberry.type(description="An invoice that is owed.")
+class UnpaidInvoice:
+    id: relay.GlobalID = strawberry.field(description="Of the invoice.")
+    total: Money = strawberry.field(description="The sum of its lines.")
+    hosted_url: str | None = strawberry.field(description="Stripe's page, where it can be paid.")
+
+
 @strawberry.type(description="The hard limit of a meter would be passed. Upgrade the plan, or wait for the reset.")
 class QuotaExceeded(UserError):
     meter: str = strawberry.field(description="Code of the meter.")
@@ -105,7 +112,9 @@ class SpendCapReached(UserError):
 
 @strawberry.type(description="Payment is overdue past its grace. Reads go on, new signing waits for the payment.")
 class TenantRestricted(UserError):
-    pass
+    invoices: list[UnpaidInvoice] = strawberry.field(
+        description="What is owed; empty if the subscription is paused, or was ended by hand."
+    )
 
 
 @strawberry.type(description="There is no running subscription that this could be billed to.")
@@ -181,6 +190,13 @@ def next_plan_type(plan: errors.NextPlan) -> NextPlan:
     return NextPlan(id=relay.GlobalID("Plan", plan.id), code=plan.code, name=plan.name)
 
 
+def unpaid_invoice_type(invoice: errors.UnpaidInvoice) -> UnpaidInvoice:
+    """An invoice that is owed as the API shows it."""
+    return UnpaidInvoice(
+        id=relay.GlobalID("Invoice", invoice.id), total=Money.of(invoice.total), hosted_url=invoice.hosted_url
+    )
+
+
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_shown(item) for item in value]
@@ -194,6 +210,8 @@ def _shown(value: Any) -> Any:
         return PendingTopUp(
             id=relay.GlobalID("TopUpOrder", value.id), units=BigInt(value.units), price=Money.of(value.price)
         )
+    if isinstance(value, errors.UnpaidInvoice):
+        return unpaid_invoice_type(value)
     if isinstance(value, errors.NextPlan):
         return next_plan_type(value)
     return value

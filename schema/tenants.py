@@ -6,6 +6,7 @@ from enum import Enum
 import strawberry
 from strawberry import relay
 
+from schema.dunning import Dunning
 from schema.nodes import Node
 from schema.refusals import UserError
 from schema.scalars import CurrencyCode
@@ -19,6 +20,10 @@ class TenantState(Enum):
     GRACE = strawberry.enum_value(
         "GRACE", description="A payment failed: everything until `graceUntil`, then reads alone."
     )
+    RESTRICTED = strawberry.enum_value(
+        "RESTRICTED", description="Reads alone, until what is owed is paid, or a paused subscription is resumed."
+    )
+    DEPROVISIONED = strawberry.enum_value("DEPROVISIONED", description="Reads alone; the subscription has ended.")
 
 
 @strawberry.type(description="Where a tenant is taxed.")
@@ -38,6 +43,9 @@ class Tenant(Node):
     currency: CurrencyCode = strawberry.field(description="What the tenant pays in, for good.")
     state: TenantState = strawberry.field(description="What the tenant may do.")
     grace_until: datetime | None = strawberry.field(description="When grace ends, after a payment failed.")
+    dunning: Dunning | None = strawberry.field(
+        description="What it owes and what comes of it; null if nothing is owed."
+    )
     provisioning_problem: str | None = strawberry.field(
         description="Why provisioning has not ended; it goes on by itself, or with `provisionTenant`."
     )
@@ -96,4 +104,26 @@ class UpdateTenantInput:
 @strawberry.type(description="What became of `updateTenant`.")
 class UpdateTenantPayload:
     tenant: Tenant | None = strawberry.field(default=None, description="As it is now.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="Whose subscription ends now, by hand.")
+class DeprovisionTenantInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="Who.")
+
+
+@strawberry.type(description="What became of `deprovisionTenant`.")
+class DeprovisionTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="DEPROVISIONED; its documents stay.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.input(description="Who may come back.")
+class ReactivateTenantInput:
+    tenant_id: relay.GlobalID = strawberry.field(description="A tenant that owes nothing.")
+
+
+@strawberry.type(description="What became of `reactivateTenant`.")
+class ReactivateTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="ACTIVE, to be subscribed anew.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     """What SignNow charges you for one signature invite, until `setUpstreamCost` says otherwise: an amount and a
     currency."""
     grace_days: Annotated[int, Field(ge=0, le=365)] = 7
-    """Days that a tenant may go on after a payment failed."""
+    """Days that a tenant may go on after a payment failed, where its plan names none."""
     automatic_tax: bool = False
     """Have Stripe add taxes to what tenants owe. Each tenant then needs an address."""
     close_delay_minutes: Annotated[int, Field(ge=0, le=72 * 60)] = 60

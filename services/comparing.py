@@ -43,7 +43,7 @@ STATES: Final[Mapping[str, frozenset[str]]] = {
     "open": frozenset({"FINALIZED", "PUSHED", "PAST_DUE"}),
     "paid": frozenset({"PAID"}),
     "void": frozenset({"VOID"}),
-    "uncollectible": frozenset({"UNCOLLECTIBLE"}),
+    "uncollectible": frozenset({"UNCOLLECTIBLE", "PAST_DUE"}),  # by Stripe itself: it is owed still
 }
 """Our states of an invoice that go with each of Stripe's."""
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from inkmeter.errors import Conflict, NotFound, PaymentRefused, TopUpPack
 from inkmeter.money import Money
 from inkmeter.usage import Meter
-from services import jobs, meters, operations, paid_refunds, phases, refunds, subscriptions
+from services import jobs, meters, operations, overdue, paid_refunds, phases, refunds, subscriptions
 from services.commands import GrantCredits, TakeCredits
-from services.decisions import check_may_sign, packs_of
+from services.decisions import packs_of
 from services.limits import most_credits
 from services.measures import LEVELS
 from services.platform import Platform
@@ -133,7 +133,7 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
         return first
     now = platform.clock.now()
     subscription = await subscriptions.require_subscription(tenant.id)
-    check_may_sign(tenant.state, tenant.grace_until, now)
+    await overdue.require_may_sign(tenant, now)
     terms, _ = await phases.in_force(platform, subscription, now)
     pack = find_pack(terms, meter, units)
     command = GrantCredits(

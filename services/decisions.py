@@ -87,11 +87,10 @@ class Decision:
 
 
 def check_may_sign(state: str, grace_until: datetime | None, now: datetime) -> None:
-    """Raise TenantRestricted once the grace after a failed payment is over."""
-    if state == TenantState.GRACE and grace_until is not None and now >= grace_until:
-        raise TenantRestricted(
-            f"a payment has been overdue since before {grace_until.isoformat()}; pay the open invoice to go on"
-        )
+    """Raise TenantRestricted once the grace after a failed payment is over, whether a job has noted that or not."""
+    is_over = state == TenantState.GRACE and grace_until is not None and now >= grace_until
+    if is_over or state in (TenantState.RESTRICTED, TenantState.DEPROVISIONED):
+        raise TenantRestricted("a payment is overdue; pay the open invoice to go on")
 
 
 def check_not_paused(is_paused: bool) -> None:

@@ -1,7 +1,7 @@
-"""What Stripe says of an invoice of ours besides its payment: its number, its totals, its end.
+"""What Stripe says of an invoice of ours besides its payment: its number, its totals, what is wrong with it.
 
-An effect may be late: another may have looked at Stripe after it and been quicker. So a state only goes forward, and
-what Stripe fixes when it finalizes an invoice is only ever set.
+An effect may be late: another may have looked at Stripe after it and been quicker. What Stripe fixes when it finalizes
+an invoice is only ever set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,15 @@ from collections.abc import Mapping, Sequence
 from inkmeter.events import Event, PaymentActionRequired
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import invoices, links
+from services import links, notices
+from services.notices import NoticeKind
 from services.platform import Platform
 from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
-from storage.invoices import Invoice, InvoiceState
+from storage.invoices import Invoice
 from storage.subscriptions import Period
-from storage.tenants import Tenant
+from storage.tenants import Tenant, lock_tenant
 from storage.transitions import pass_once
-
-COLLECTED: dict[str, tuple[InvoiceState, tuple[InvoiceState, ...]]] = {
-    "void": (
-        InvoiceState.VOID,
-        (InvoiceState.FINALIZED, InvoiceState.PUSHED, InvoiceState.PAST_DUE, InvoiceState.UNCOLLECTIBLE),
-    ),
-    "uncollectible": (
-        InvoiceState.UNCOLLECTIBLE,
-        (InvoiceState.FINALIZED, InvoiceState.PUSHED, InvoiceState.PAST_DUE),
-    ),
-}
-"""How an invoice ends without a payment, and from where: Stripe may still void, or be paid, what is uncollectible."""
 
 
 async def find_locked(theirs_id: str) -> tuple[Tenant, Invoice] | None:
@@ -36,7 +25,7 @@ async def find_locked(theirs_id: str) -> tuple[Tenant, Invoice] | None:
     invoice = await Invoice.get_or_none(stripe_invoice_id=theirs_id)
     if invoice is None:
         return None
-    tenant = await Tenant.filter(id=invoice.tenant_id).select_for_update().get()
+    tenant = await lock_tenant(invoice.tenant_id)
     return tenant, await Invoice.get(tenant_id=tenant.id, id=invoice.id)
 
 
@@ -52,10 +41,6 @@ async def mirror_invoice(platform: Platform, theirs: StripeInvoice) -> bool:
         await ours.update(stripe_total_minor=theirs.total.minor)
         if invoice.amount_paid_minor is None or invoice.amount_paid_minor < theirs.amount_paid.minor:
             await ours.update(amount_paid_minor=theirs.amount_paid.minor)
-    if theirs.status in COLLECTED:
-        state, before = COLLECTED[theirs.status]
-        if await ours.filter(state__in=before).update(state=state) and state is InvoiceState.VOID:
-            await invoices.lift_grace(tenant)
     return True
 
 
@@ -83,6 +68,8 @@ async def note_action_required(platform: Platform, theirs: StripeInvoice) -> Seq
     is_due = theirs.status == "open" and theirs.hosted_url is not None
     if not is_due or not await pass_once(theirs.id, f"action_required:{theirs.attempt_count}", now):
         return []
+    url = theirs.hosted_url
+    await notices.note(tenant.id, NoticeKind.PAYMENT_ACTION_REQUIRED, invoice.id, now, invoice_id=invoice.id, url=url)
     return [PaymentActionRequired(str(tenant.public_id), now, str(invoice.id), theirs.hosted_url or "")]
 
 

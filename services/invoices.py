@@ -10,7 +10,8 @@ from inkmeter.errors import NotFound
 from inkmeter.events import Event, InvoicePaid, PaymentFailed
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import jobs, periods, pushing
+from services import dunning_cases, jobs, notices, periods, pushing
+from services.notices import NoticeKind
 from services.platform import Platform
 from services.pushing import CYCLE_TOLERANCE, FOLLOW_EVERY
 from storage.database import transaction
@@ -21,9 +22,17 @@ from storage.invoices import LineItem as LineItem
 from storage.invoices import LineKind as LineKind
 from storage.jobs import Job
 from storage.subscriptions import Period, Subscription
-from storage.tenants import Tenant, TenantState
+from storage.tenants import Tenant, lock_tenant
 
-UNPAID: Final = (InvoiceState.FINALIZED, InvoiceState.PUSHED)
+COLLECTED: Final = (InvoiceState.FINALIZED, InvoiceState.PUSHED, InvoiceState.PAST_DUE)
+VOIDABLE: Final = (*COLLECTED, InvoiceState.UNCOLLECTIBLE)
+GIVEN_UP_BY_STRIPE: Final = (
+    "max_payment_attempts",
+    "payment_not_received",
+    "subscription_canceled",
+    "subscription_paused",
+)
+"""Why an invoice is uncollectible, in Stripe's words, where nobody has forgiven it (API version 2026-10-28)."""
 
 
 async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Event] | None:
@@ -36,46 +45,64 @@ async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Ev
     if invoice is None:
         return None
     # Two invoices of one tenant take turns: whether it is in grace depends on both.
-    tenant = await Tenant.filter(id=invoice.tenant_id).select_for_update().get()
-    if theirs.subtotal != Money(invoice.total_minor, invoice.currency):
+    tenant = await lock_tenant(invoice.tenant_id)
+    invoice = await Invoice.get(tenant_id=tenant.id, id=invoice.id)
+    if theirs.status != "void" and theirs.subtotal != Money(invoice.total_minor, invoice.currency):
         return []  # finalized without our lines, or with others: what was paid is not what is owed
+    has_failed, events = False, []
     if theirs.status == "paid":
-        return await _mark_paid(platform, tenant, invoice)
-    if theirs.status == "open" and theirs.attempt_count > 0:
-        return await _mark_past_due(platform, tenant, invoice)
-    return []
+        events = await _mark_paid(platform, tenant, invoice, theirs)
+    elif theirs.status == "void" or (theirs.status == "uncollectible" and _is_forgiven(theirs)):
+        await _retire(platform, invoice, theirs)
+    elif theirs.status == "uncollectible" or (theirs.status == "open" and theirs.attempt_count > 0):
+        has_failed = await _mark_past_due(platform, tenant, invoice, theirs)
+    events += await dunning_cases.follow_debts(platform, tenant)
+    if has_failed and (case := await dunning_cases.open_case(tenant.id)) is not None:
+        until = dunning_cases.policy_of(case).grace_ends(case.since)
+        events.append(PaymentFailed(str(tenant.public_id), platform.clock.now(), str(invoice.id), until))
+    return events
 
 
-async def _mark_paid(platform: Platform, tenant: Tenant, invoice: Invoice) -> Sequence[Event]:
+async def _mark_paid(platform: Platform, tenant: Tenant, invoice: Invoice, theirs: StripeInvoice) -> list[Event]:
     now = platform.clock.now()
     changed = await Invoice.filter(tenant_id=tenant.id, id=invoice.id, paid_at=None).update(
-        state=InvoiceState.PAID, paid_at=now
+        state=InvoiceState.PAID, paid_at=now, settled_at=theirs.settled_at or now
     )
     if not changed:
         return []
-    await lift_grace(tenant)
     return [
         InvoicePaid(str(tenant.public_id), now, str(invoice.id), Money(invoice.total_minor, invoice.currency)),
     ]
 
 
-async def lift_grace(tenant: Tenant) -> None:
-    """End the tenant's grace, locked by the caller, unless another invoice is past due."""
-    if not await Invoice.exists(tenant_id=tenant.id, state=InvoiceState.PAST_DUE):
-        await Tenant.filter(id=tenant.id, state=TenantState.GRACE).update(state=TenantState.ACTIVE, grace_until=None)
-
-
-async def _mark_past_due(platform: Platform, tenant: Tenant, invoice: Invoice) -> Sequence[Event]:
-    now = platform.clock.now()
-    changed = await Invoice.filter(tenant_id=tenant.id, id=invoice.id, state__in=UNPAID).update(
-        state=InvoiceState.PAST_DUE
+async def _retire(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
+    """Stripe may still void, or be paid, what is uncollectible; nothing goes the other way."""
+    is_void = theirs.status == "void"
+    await Invoice.filter(
+        tenant_id=invoice.tenant_id, id=invoice.id, state__in=VOIDABLE if is_void else COLLECTED
+    ).update(
+        state=InvoiceState.VOID if is_void else InvoiceState.UNCOLLECTIBLE,
+        settled_at=invoice.settled_at or theirs.settled_at or platform.clock.now(),
     )
-    if not changed:
-        return []
-    # The clock starts with the first failure; later ones do not extend it.
-    until = tenant.grace_until or now + platform.terms.grace
-    await Tenant.filter(id=tenant.id, state=TenantState.ACTIVE).update(state=TenantState.GRACE, grace_until=until)
-    return [PaymentFailed(str(tenant.public_id), now, str(invoice.id), until)]
+
+
+def _is_forgiven(theirs: StripeInvoice) -> bool:
+    """Whether somebody has given the debt up. What Stripe marked by itself after its retries is owed still; API
+    versions before endive do not tell the two apart.
+    """
+    return theirs.uncollectible_reason not in GIVEN_UP_BY_STRIPE
+
+
+async def _mark_past_due(platform: Platform, tenant: Tenant, invoice: Invoice, theirs: StripeInvoice) -> bool:
+    """Answers whether this is the first that we hear of a failure."""
+    now = platform.clock.now()
+    url = theirs.hosted_url or invoice.hosted_url
+    changed = await Invoice.filter(tenant_id=tenant.id, id=invoice.id, failed_at=None, settled_at=None).update(
+        state=InvoiceState.PAST_DUE, failed_at=now, hosted_url=url
+    )
+    if changed:
+        await notices.note(tenant.id, NoticeKind.PAYMENT_FAILED, invoice.id, now, invoice_id=invoice.id, url=url)
+    return bool(changed)
 
 
 async def follow_payment(platform: Platform, job: Job) -> None:

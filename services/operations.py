@@ -19,12 +19,13 @@ from inkmeter.errors import (
     OutcomeUnknown,
     QuotaExceeded,
     SignNowRefused,
+    TenantRestricted,
     UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from inkmeter.events import OperationRefused, UsageRecorded
-from services import meters, plans, subscriptions
+from services import meters, overdue, plans, subscriptions
 from services.commands import Command, Commit, Intent, NeedsMeters, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
 from services.platform import Platform
 from storage.fields import from_micros
@@ -67,6 +68,8 @@ async def reserve(platform: Platform, tenant: Tenant, intent: Intent) -> tuple[S
             OperationRefused(str(tenant.public_id), now, refusal.meter, refusal.used, refusal.limit)
         )
         raise
+    except TenantRestricted:
+        raise await overdue.restriction(tenant) from None
     return (operation, True) if is_new else (_replay(operation, request_hash), False)
 
 

@@ -25,6 +25,7 @@ from services.problems import Problems
 from services.tenants import check_currency
 from services.terms import PlanTerms, revive
 from storage.database import insert_new, transaction
+from storage.plans import DunningEnd as DunningEnd
 from storage.plans import FeesDue as FeesDue
 from storage.plans import LimitPolicy as LimitPolicy
 from storage.plans import Plan as Plan
@@ -33,6 +34,7 @@ from storage.plans import Quota as Quota
 from storage.plans import StripeMode as StripeMode
 
 MAX_PRICES: Final = 20
+MAX_DUNNING_DAYS: Final = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,18 @@ class NewPrice:
     meter: str
     model: str
     config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDunning:
+    """What becomes of those who do not pay; None leaves the days to the setting and the default. A downgrade goes to
+    a plan that exists before.
+    """
+
+    grace_days: int | None = None
+    restricted_days: int | None = None
+    end: DunningEnd = DunningEnd.RESTRICT
+    downgrade_plan_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,7 @@ class CreatePlan:
     minimum_commitment: Decimal | None = None
     successor_id: UUID | None = None
     stripe_mode: StripeMode = StripeMode.COMPUTED
+    dunning: NewDunning | None = None
 
 
 async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
@@ -70,10 +85,12 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
     """
     codes = {*(new.meter for new in command.prices), *(quota.meter for quota in command.quotas)}
     book = await meters.find_meters(platform, *codes)
-    models = _check(platform, command, await _successor(command), book)
+    policy = command.dunning or NewDunning()
+    target = await find_named(policy.downgrade_plan_id, "dunning", "downgradePlanId")
+    models = _check(platform, command, await find_named(command.successor_id, "successorId"), target, book)
     quotas = _stored_quotas(command, models, book)
     minimum = command.minimum_commitment
-    content = {
+    content: dict[str, Any] = {
         "name": command.name,
         "currency": command.currency,
         "interval": command.interval,
@@ -85,6 +102,9 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
     }
     if command.stripe_mode is StripeMode.METERED:
         content["stripe_mode"] = command.stripe_mode
+    if policy != NewDunning():  # one that says nothing is the content of a plan without
+        target_id = str(policy.downgrade_plan_id) if policy.downgrade_plan_id else None
+        content["dunning"] = [policy.grace_days, policy.restricted_days, policy.end, target_id]
     content_hash = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     while True:
         latest = await Plan.filter(code=command.code).order_by("-version").first()
@@ -100,6 +120,10 @@ async def create_plan(platform: Platform, command: CreatePlan) -> PlanTerms:
             minimum_minor=content["minimum"],
             successor_id=command.successor_id,
             stripe_mode=command.stripe_mode,
+            grace_days=policy.grace_days,
+            restricted_days=policy.restricted_days,
+            dunning_end=policy.end,
+            downgrade_plan_id=policy.downgrade_plan_id,
             content_hash=content_hash,
             created_at=platform.clock.now(),
         )
@@ -127,17 +151,18 @@ async def _insert(
     return True
 
 
-async def _successor(command: CreatePlan) -> Plan | None:
-    if command.successor_id is None:
+async def find_named(plan_id: UUID | None, *path: str) -> Plan | None:
+    """A plan that another names."""
+    if plan_id is None:
         return None
-    found = await Plan.get_or_none(id=command.successor_id)
+    found = await Plan.get_or_none(id=plan_id)
     if found is None:
-        raise NotFound("no such plan", path=("successorId",))
+        raise NotFound("no such plan", path=path)
     return found
 
 
 def _check(
-    platform: Platform, command: CreatePlan, successor: Plan | None, book: MeterBook
+    platform: Platform, command: CreatePlan, successor: Plan | None, target: Plan | None, book: MeterBook
 ) -> list[tuple[NewPrice, BillingModel]]:
     problems = Problems()
     problems.check_code(command.code, "code")
@@ -151,6 +176,10 @@ def _check(
         is_computed = StripeMode.METERED not in (command.stripe_mode, successor.stripe_mode)
         rule = "is no METERED plan's, nor METERED: who bills does not change inside a period"
         problems.check(is_computed, rule, "successorId")
+    check_dunning(problems, command.dunning or NewDunning(), "dunning")
+    if target is not None:
+        is_alike = target.currency == command.currency
+        problems.check(is_alike, "is a plan of the same currency", "dunning", "downgradePlanId")
     problems.check(1 <= len(command.prices) <= MAX_PRICES, f"needs 1 to {MAX_PRICES} prices", "prices")
     config_problems: list[Problem] = []
     models: list[tuple[NewPrice, BillingModel]] = []
@@ -175,6 +204,16 @@ def _check(
     if config_problems:
         raise InvalidConfig(config_problems)
     return models
+
+
+def check_dunning(problems: Problems, policy: NewDunning, *path: str) -> None:
+    """Days that there are, and a plan for a downgrade and for nothing else."""
+    rule = f"0 to {MAX_DUNNING_DAYS} days"
+    for days, name in ((policy.grace_days, "graceDays"), (policy.restricted_days, "restrictedDays")):
+        problems.check(days is None or 0 <= days <= MAX_DUNNING_DAYS, rule, *path, name)
+    is_downgrade = policy.end is DunningEnd.DOWNGRADE
+    rule = "is needed for a downgrade" if is_downgrade else "goes with a downgrade alone"
+    problems.check((policy.downgrade_plan_id is not None) is is_downgrade, rule, *path, "downgradePlanId")
 
 
 def _check_quotas(
@@ -237,13 +276,15 @@ async def load_terms(platform: Platform, plan_id: UUID) -> PlanTerms:
         prices=tuple((price, revive(platform.plugins, price)) for price in prices),
         quotas={quota.meter: quota for quota in quotas},
         meters={code: book[code] for code in codes},
-        successor=await _next_plan(plan),
+        successor=await name_plan(plan.successor_id),
+        downgrade=await name_plan(plan.downgrade_plan_id),
     )
 
 
-async def _next_plan(plan: Plan) -> NextPlan | None:
-    successor = await Plan.get_or_none(id=plan.successor_id) if plan.successor_id is not None else None
-    return NextPlan(str(successor.id), successor.code, successor.name) if successor is not None else None
+async def name_plan(plan_id: UUID | None) -> NextPlan | None:
+    """A plan as another thing names it."""
+    plan = await Plan.get_or_none(id=plan_id) if plan_id is not None else None
+    return NextPlan(str(plan.id), plan.code, plan.name) if plan is not None else None
 
 
 async def list_plans(after: UUID | None, limit: int) -> Sequence[Plan]:

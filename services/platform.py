@@ -28,7 +28,7 @@ class Terms:
     invite_cost: Money
     """What SignNow charges the operator for one signature invite, before the first row of the cost table."""
     grace: timedelta = timedelta(days=7)
-    """How long a tenant whose payment failed may go on."""
+    """How long a tenant whose payment failed may go on, in whole days, where its plan says nothing."""
     close_delay: timedelta = timedelta(hours=1)
     """How long after its end a period waits for late usage before it is closed by itself."""
     automatic_tax: bool = False

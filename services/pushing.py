@@ -32,6 +32,8 @@ ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
 INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 """The kind of discrepancy that holds a push up."""
 HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.TAX_LOCATION)
+BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
+"""Stripe's docs: a paused subscription makes no invoices."""
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -119,7 +121,7 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
     draft = await platform.stripe.find_draft_invoice(subscription.stripe_subscription_id, period.ends_at)
     if draft is not None:
         return draft
-    if theirs.status in ENDED_AT_STRIPE or theirs.period_end > period.ends_at + CYCLE_TOLERANCE:
+    if theirs.status in BILLS_NO_CYCLE or theirs.period_end > period.ends_at + CYCLE_TOLERANCE:
         return None
     raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
 

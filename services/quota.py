@@ -14,8 +14,8 @@ from inkmeter.errors import (
     TopUpPack,
     TopUpRequired,
 )
-from services import meters, phases, subscriptions
-from services.decisions import Decision, Standing, check_may_sign, check_not_paused, decide, packs_of
+from services import meters, overdue, phases, subscriptions
+from services.decisions import Decision, Standing, check_not_paused, decide, packs_of
 from services.measures import ADDED_UP, LEVELS, MeterBook, added
 from services.platform import Platform
 from services.problems import Problems
@@ -80,7 +80,7 @@ async def check_quota(platform: Platform, tenant: Tenant, meter: str, requested:
     ways = await _successors(platform, terms)
     decision, refusal = None, None
     try:
-        check_may_sign(tenant.state, tenant.grace_until, now)
+        await overdue.require_may_sign(tenant, now)
         check_not_paused(running.is_paused)
         decision = decide(terms, seats, period.span, standings, _fed(book, meter, requested), ways.__getitem__)
     except (QuotaExceeded, TopUpRequired, SpendCapReached, TenantRestricted, SubscriptionInactive) as error:

@@ -10,8 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from inkmeter.errors import PaymentRefused
-from integrations.protocols import StripeInvoice
-from services import card_orders, checkouts, invoice_states, invoices, ownership, report_checks, reversals
+from integrations.protocols import StripeInvoice, StripeSubscription
+from services import (
+    card_orders,
+    checkouts,
+    invoice_states,
+    invoices,
+    ownership,
+    report_checks,
+    reversals,
+    stripe_subscriptions,
+)
 from services.effects import Applied, Effect, Handler
 from services.platform import Platform
 
@@ -64,20 +73,16 @@ async def hold_draft(platform: Platform, invoice_id: str) -> Effect:
 
 
 async def take_payment(platform: Platform, theirs: StripeInvoice) -> Applied:
-    """A payment was made, or was declined."""
+    """A payment was made, or was declined; or Stripe has ended the invoice, or changed something about it."""
     # Until it is paid, an order is no invoice of ours: one that is not is no reason for dunning.
     if (ordered := await card_orders.note_order(platform, theirs)) is not None:
+        await invoice_states.mirror_invoice(platform, theirs)
         return Applied(ordered)
     events = await invoices.note_payment(platform, theirs)
     if events is None:
         return await _foreign(theirs)
     await invoice_states.mirror_invoice(platform, theirs)
     return Applied(events)
-
-
-async def mirror(platform: Platform, theirs: StripeInvoice) -> Applied:
-    """Stripe has finalized the invoice, ended it, or changed something about it."""
-    return Applied() if await invoice_states.mirror_invoice(platform, theirs) else await _foreign(theirs)
 
 
 async def report_finalization(platform: Platform, theirs: StripeInvoice) -> Applied:
@@ -133,6 +138,33 @@ async def take_meter_errors(platform: Platform, event_id: str) -> Effect:
     return effect
 
 
+async def follow_subscription(platform: Platform, subscription_id: str) -> Effect:
+    """A subscription has changed at Stripe: ended, given up, paused or well again."""
+    theirs = await platform.stripe.subscription(subscription_id)
+
+    async def effect() -> Applied:
+        events = await stripe_subscriptions.note_status(platform, theirs)
+        return Applied(events) if events is not None else await _foreign_subscription(theirs)
+
+    return effect
+
+
+async def announce_trial_end(platform: Platform, subscription_id: str) -> Effect:
+    """A trial at Stripe ends soon."""
+    theirs = await platform.stripe.subscription(subscription_id)
+
+    async def effect() -> Applied:
+        is_ours = await stripe_subscriptions.note_trial_end(platform, theirs)
+        return Applied() if is_ours else await _foreign_subscription(theirs)
+
+    return effect
+
+
+async def _foreign_subscription(theirs: StripeSubscription) -> Applied:
+    await ownership.require_foreign(theirs.id, theirs.metadata)
+    return Applied(why_ignored="not a subscription of ours")
+
+
 HANDLERS: Final[Mapping[str, Handler]] = {
     "charge.dispute.closed": reversals.take_dispute,
     "charge.dispute.created": reversals.take_dispute,
@@ -143,17 +175,22 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "checkout.session.completed": checkouts.take_checkout,
     "checkout.session.expired": checkouts.take_checkout,
     "customer.deleted": miss_customer,
+    "customer.subscription.deleted": follow_subscription,
+    "customer.subscription.paused": follow_subscription,
+    "customer.subscription.resumed": follow_subscription,
+    "customer.subscription.trial_will_end": announce_trial_end,
+    "customer.subscription.updated": follow_subscription,
     "invoice.created": hold_draft,
     "invoice.deleted": forget_draft,
     "invoice.finalization_failed": on_invoice(report_finalization),
-    "invoice.finalized": on_invoice(mirror),
-    "invoice.marked_uncollectible": on_invoice(mirror),
+    "invoice.finalized": on_invoice(take_payment),
+    "invoice.marked_uncollectible": on_invoice(take_payment),
     "invoice.paid": on_invoice(take_payment),
     "invoice.payment_action_required": on_invoice(ask_for_action),
     "invoice.payment_failed": on_invoice(take_payment),
-    "invoice.updated": on_invoice(mirror),
-    "invoice.voided": on_invoice(mirror),
-    "invoice_payment.paid": on_invoice(mirror),
+    "invoice.updated": on_invoice(take_payment),
+    "invoice.voided": on_invoice(take_payment),
+    "invoice_payment.paid": on_invoice(take_payment),
     "refund.created": reversals.take_refund,
     "refund.failed": reversals.take_refund,
     "refund.updated": reversals.take_refund,
@@ -180,13 +217,8 @@ IGNORED: Final[Mapping[str, str]] = {
     "credit_note.updated": _CREDIT_NOTES,
     "credit_note.voided": _CREDIT_NOTES,
     "customer.subscription.created": _SUBSCRIPTION,
-    "customer.subscription.deleted": _SUBSCRIPTION,
-    "customer.subscription.paused": _SUBSCRIPTION,
     "customer.subscription.pending_update_applied": _SUBSCRIPTION,
     "customer.subscription.pending_update_expired": _SUBSCRIPTION,
-    "customer.subscription.resumed": _SUBSCRIPTION,
-    "customer.subscription.trial_will_end": "trials are counted here",
-    "customer.subscription.updated": _SUBSCRIPTION,
     "customer.updated": "name and e-mail are kept here; Stripe's copy may differ",
     "invoice.overdue": _NOT_SENT,
     "invoice.payment_succeeded": "invoice.paid says the same, and covers payments outside of Stripe",

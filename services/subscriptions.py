@@ -25,7 +25,7 @@ from storage.subscriptions import Phase as Phase
 from storage.subscriptions import PhaseReason, covered_spans, phases_of
 from storage.subscriptions import Subscription as Subscription
 from storage.subscriptions import SubscriptionState as SubscriptionState
-from storage.tenants import Tenant, TenantState
+from storage.tenants import Tenant, TenantState, lock_tenant
 
 MAX_SEATS: Final = 1_000_000
 MAX_TRIAL_DAYS: Final = 730
@@ -77,6 +77,7 @@ async def subscribe_tenant(platform: Platform, command: SubscribeTenant) -> Subs
     )
     opening = None
     async with transaction():
+        _check_tenant(platform, await lock_tenant(command.tenant.id), terms.plan)
         # One that has ended need not wait for its last close.
         await Subscription.filter(
             tenant_id=command.tenant.id, state=SubscriptionState.ACTIVE, ended_at__lte=now
@@ -188,6 +189,8 @@ def check_seats(problems: Problems, terms: PlanTerms, seats: int) -> None:
 def _check_tenant(platform: Platform, tenant: Tenant, plan: Plan) -> None:
     if tenant.state is TenantState.PROVISIONING:
         raise Conflict("the tenant is still being provisioned; repeat provisionTenant first", path=("tenantId",))
+    if tenant.state is TenantState.DEPROVISIONED:
+        raise Conflict("the tenant is deprovisioned; call reactivateTenant first", path=("tenantId",))
     if tenant.currency != plan.currency:
         raise Conflict(f"the tenant pays in {tenant.currency}, the plan is in {plan.currency}", path=("planId",))
     taxes.require_address(platform, tenant)

@@ -24,6 +24,8 @@ class PlanTerms:
     meters: Mapping[str, Meter] = field(default_factory=lambda: METERS)
     """Of its prices and quotas, by code."""
     successor: NextPlan | None = None
+    downgrade: NextPlan | None = None
+    """Where those go who do not pay."""
 
 
 class Unusable(BillingModel):

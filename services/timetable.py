@@ -8,11 +8,14 @@ from typing import Final
 
 from services import (
     card_orders,
+    chasing,
     checkouts,
     closing,
     counters,
     credits,
     deliveries,
+    dunning_cases,
+    dunning_ends,
     invoices,
     jobs,
     lanes,
@@ -44,6 +47,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     periods.CLOSE: closing.close_due_period,
     pushing.PUSH: pushing.push_invoice,
     pushing.FOLLOW: invoices.follow_payment,
+    dunning_cases.LOOK: chasing.look_at_case,
+    dunning_ends.END: dunning_ends.carry_out,
     signing.FOLLOW: signing.follow_document,
     webhooks.APPLY: webhooks.apply_webhook,
     credits.EXPIRE: credits.expire_credits,

@@ -10,7 +10,7 @@ from storage.ids import new_id
 
 
 class InvoiceState(StrEnum):
-    """FINALIZED here, PUSHED to Stripe, then what Stripe says of the payment."""
+    """FINALIZED here, PUSHED to Stripe, then what Stripe says of the payment. A VOID invoice is not owed."""
 
     FINALIZED = "FINALIZED"
     PUSHED = "PUSHED"
@@ -70,6 +70,10 @@ class Invoice(Model):
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)
     paid_at = InstantField(null=True)
+    failed_at = InstantField(null=True)
+    """When we learned of the first failed payment, and told it."""
+    settled_at = InstantField(null=True)
+    """When, by Stripe's clock, it ceased to be owed: paid, void or forgiven."""
 
     class Meta:
         table = "invoice"

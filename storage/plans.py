@@ -43,8 +43,16 @@ class StripeMode(StrEnum):
     METERED = "METERED"
 
 
+class DunningEnd(StrEnum):
+    """What becomes of a tenant that has not paid when its days under restriction are over: RESTRICT leaves it so."""
+
+    RESTRICT = "RESTRICT"
+    DOWNGRADE = "DOWNGRADE"
+    DEPROVISION = "DEPROVISION"
+
+
 class Plan(Model):
-    """One version of a plan."""
+    """One version of a plan. Without days of its own, those of the settings hold."""
 
     id = UUIDField(primary_key=True, default=new_id)
     code = TextField()
@@ -56,6 +64,10 @@ class Plan(Model):
     minimum_minor = BigIntField(null=True)
     successor_id = UUIDField(null=True)
     stripe_mode = CharEnumField(StripeMode, default=StripeMode.COMPUTED)
+    grace_days = BigIntField(null=True)
+    restricted_days = BigIntField(null=True)
+    dunning_end = CharEnumField(DunningEnd, default=DunningEnd.RESTRICT)
+    downgrade_plan_id = UUIDField(null=True)
     content_hash = TextField()
     stripe_product_id = TextField(null=True)
     stripe_price_id = TextField(null=True)

@@ -45,6 +45,9 @@ class Subscription(Model):
     budget_minor = BigIntField(null=True)
     budget_alerts_at: JSONField[list[int]] = JSONField(default=list)
     stripe_subscription_id = TextField(null=True)
+    stripe_status = TextField(null=True)
+    """In Stripe's words, when it was last looked at; `stripe_pause` is why it is paused, where Stripe says so."""
+    stripe_pause = TextField(null=True)
 
     class Meta:
         table = "subscription"

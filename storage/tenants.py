@@ -5,15 +5,18 @@ from enum import StrEnum
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
+from storage.database import lock, rows
 from storage.fields import InstantField
 
 
 class TenantState(StrEnum):
-    """What a tenant may do: all of it when ACTIVE or in GRACE, reads alone otherwise."""
+    """What a tenant may do: all of it when ACTIVE, or in GRACE until that ends; reads alone otherwise."""
 
     PROVISIONING = "PROVISIONING"
     ACTIVE = "ACTIVE"
     GRACE = "GRACE"
+    RESTRICTED = "RESTRICTED"
+    DEPROVISIONED = "DEPROVISIONED"
 
 
 class Tenant(Model):
@@ -36,3 +39,9 @@ class Tenant(Model):
 
     class Meta:
         table = "tenant"
+
+
+async def lock_tenant(tenant_id: int) -> Tenant:
+    """The tenant, which nobody else changes until the transaction ends. Rows that refer to it can still be added."""
+    await rows("SELECT id FROM tenant WHERE id = ?" + lock("NO KEY UPDATE"), tenant_id)
+    return await Tenant.get(id=tenant_id)

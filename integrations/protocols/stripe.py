@@ -18,7 +18,9 @@ NO_TAX_LOCATION: Final = "customer_tax_location_invalid"
 
 @dataclass(frozen=True, slots=True)
 class StripeSubscription:
-    """A Stripe subscription, as far as we follow it. `status` in Stripe's words."""
+    """A Stripe subscription, as far as we follow it. `status` and `pause_reason` in Stripe's words; before API version
+    2026-10-28 (endive) Stripe does not tell why a subscription is paused.
+    """
 
     id: str
     customer_id: str
@@ -27,6 +29,8 @@ class StripeSubscription:
     metadata: Mapping[str, str]
     items: Mapping[str, int | None] = field(default_factory=dict)
     """The quantity of each price; None of a metered one."""
+    pause_reason: str | None = None
+    trial_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class StripeInvoice:
     """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible.
 
     `total` is `subtotal` less the `discounts` of the whole invoice, plus the taxes on top (`exclusive_tax`).
+    `settled_at` is when it became paid, void or uncollectible; why uncollectible is told since API version 2026-10-28.
     """
 
     id: str
@@ -133,6 +138,8 @@ class StripeInvoice:
     subscription_metadata: Mapping[str, str]
     """The subscription's metadata as it was when the invoice was made."""
     lines: tuple[StripeLine, ...]
+    settled_at: datetime | None = None
+    uncollectible_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ def subscription_of(data: Json) -> StripeSubscription:
         period_end=min(moment_of(item["current_period_end"]) for item in data["items"]["data"]),
         metadata=data["metadata"],
         items={item["price"]["id"]: item.get("quantity") for item in data["items"]["data"]},
+        pause_reason=_pause_reason(data),
+        trial_ends_at=None if data["trial_end"] is None else moment_of(data["trial_end"]),
     )
 
 
@@ -65,6 +67,12 @@ def price_of(data: Json) -> StripePrice:
     )
 
 
+def _pause_reason(subscription: Json) -> str | None:
+    """Why a subscription is paused: told since API version 2026-10-28 (endive)."""
+    paused = (subscription.get("status_details") or {}).get("paused") or {}
+    return (paused.get("subscription") or {}).get("type")
+
+
 def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
     """An invoice with all of its lines, which Stripe embeds ten of at most."""
     currency = data["currency"].upper()
@@ -93,7 +101,17 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
         metadata=data["metadata"] or {},
         subscription_metadata=_subscription_details(data).get("metadata") or {},
         lines=tuple(_line(line) for line in lines),
+        settled_at=_settled_at(data),
+        uncollectible_reason=((data.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
     )
+
+
+_SETTLED = {"paid": "paid_at", "void": "voided_at", "uncollectible": "marked_uncollectible_at"}
+
+
+def _settled_at(invoice: Json) -> datetime | None:
+    at = invoice["status_transitions"].get(_SETTLED.get(invoice["status"] or "", ""))
+    return None if at is None else moment_of(at)
 
 
 def _subscription_details(invoice: Json) -> Json:

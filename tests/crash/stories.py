@@ -12,9 +12,12 @@ from integrations.protocols import Signer
 from server.demo.pdf import contract
 from services import (
     card_orders,
+    chasing,
     checkouts,
     closing,
     documents,
+    dunning_cases,
+    dunning_ends,
     endings,
     invites,
     jobs,
@@ -33,7 +36,9 @@ from services.orders import OrderState
 from services.platform import Platform
 from services.tenants import Tenant
 from services.usage import NewEvent
+from storage.dunning import DunningCase
 from storage.invoices import Invoice
+from storage.subscriptions import Subscription
 from tests.bookkeeping import sign_up
 from tests.crash.killing import Killer
 from tests.crash.places import Place
@@ -123,6 +128,16 @@ async def order_by_rule(platform: Platform, reference: str) -> None:
     for order in await orders.list_orders(tenant.id, None, 10):
         await jobs.run_now(platform, tenant.id, card_orders.PAY, str(order.id), card_orders.pay_order)
         await jobs.run_now(platform, tenant.id, orders.GRANT, str(order.id), orders.grant_order)
+
+
+async def dun(platform: Platform, reference: str) -> None:
+    """Look at a case whose days are over, and carry out the end that it has come to."""
+    tenant = await Tenant.get(external_reference=reference)
+    case = await DunningCase.get(tenant_id=tenant.id)
+    await jobs.run_now(platform, tenant.id, dunning_cases.LOOK, str(case.id), chasing.look_at_case)
+    left = await Subscription.filter(tenant_id=tenant.id).order_by("started_at").first()
+    assert left is not None
+    await jobs.run_now(platform, tenant.id, dunning_ends.END, str(left.id), dunning_ends.carry_out)
 
 
 async def tell(place: Place, story: Story, reference: str, killed_before: int, note: Path) -> None:

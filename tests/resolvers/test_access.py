@@ -44,6 +44,7 @@ OPERATORS = {
     "createMeter",
     "createPlan",
     "discrepancies",
+    "deprovisionTenant",
     "endDiscount",
     "explainDiscrepancy",
     "grantCredits",
@@ -52,7 +53,9 @@ OPERATORS = {
     "jobs",
     "plans",
     "pauseSubscription",
+    "previewDunning",
     "provisionTenant",
+    "reactivateTenant",
     "rebuildCounters",
     "reconcileSignNow",
     "recordUpstreamUsage",
@@ -96,11 +99,14 @@ QUERIES = {
     "margin": '{ margin(month: "2026-03", groupBy: TENANT) { totals { unitsBought } } }',
     "meters": "{ meters { code } }",
     "node": "query ($node: ID!) { node(id: $node) { id ... on Invoice { upstream { units } } } }",
+    "notices": "query ($tenant: ID) { notices(tenantId: $tenant) { edges { node { id kind } } } }",
     "plan": "query ($plan: ID!) { plan(id: $plan) { code } }",
     "plans": "{ plans { edges { node { code } } } }",
     "previewChange": """query ($tenant: ID) { previewChange(tenantId: $tenant, seats: 2, at: NOW) {
         difference { amount } } }""",
     "stripeDrift": "{ stripeDrift { kind } }",
+    "previewDunning": """{ previewDunning(on: "2030-01-01T00:00:00Z") {
+        edges { node { tenant { name } } } } }""",
     "tenant": "query ($tenant: ID) { tenant(id: $tenant) { name } }",
     "tenants": "{ tenants { edges { node { name } } } }",
     "topUpOrder": "query ($order: ID!) { topUpOrder(id: $order) { status } }",
@@ -128,6 +134,7 @@ MUTATIONS = {
     "createPortalSession": 'tenantId: $tenant, returnUrl: "https://app.test"',
     "createTopUpCheckout": """tenantId: $tenant, meter: "downloads", units: 10, idempotencyKey: "c",
         successUrl: "https://x.test", cancelUrl: "https://x.test" """,
+    "deprovisionTenant": "tenantId: $tenant",
     "downloadSigned": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "d"',
     "grantCredits": 'tenantId: $tenant, meter: "downloads", units: 5, source: OTHER, idempotencyKey: "g"',
     "endDiscount": "tenantId: $tenant, discountId: $discount",
@@ -136,6 +143,7 @@ MUTATIONS = {
     "provisionTenant": 'externalReference: "new", name: "New", email: "n@new.test", currency: "USD"',
     "receiveSignNowWebhook": 'payload: "{}", signature: "x"',
     "receiveStripeWebhook": 'payload: "{}", signature: "x"',
+    "reactivateTenant": "tenantId: $tenant",
     "rebuildCounters": "tenantId: $tenant",
     "reconcileSignNow": 'month: "2026-03", tenantId: $tenant',
     "recordUpstreamUsage": 'figures: [{period: "2026-03", invites: "1"}]',
@@ -295,8 +303,8 @@ async def test_without_a_valid_key_every_field_is_closed(world: World) -> None:
 async def test_the_operator_may_use_every_field(world: World) -> None:
     acme = await owner(world, "acme")
     for field in (*QUERIES, *MUTATIONS.keys() - OPEN):
-        if field in ("sendInvite", "closePeriod", "subscribeTenant"):
-            continue  # refused for other reasons here: sent before, not over, subscribed before
+        if field in ("sendInvite", "closePeriod", "subscribeTenant", "deprovisionTenant"):
+            continue  # refused for other reasons here: sent before, not over, subscribed before; the last ends it all
         answer = await use(world.operator, field, acme.ids)
         assert codes(answer) == [], field
         assert answer["data"][field] is not None, field
@@ -304,12 +312,13 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
             assert refusals(answer, field) == [], field
     invoice = await use(world.operator, "invoice", acme.ids)
     assert invoice["data"]["invoice"]["upstream"] == {"units": "1"}
+    assert refusals(await use(world.operator, "deprovisionTenant", acme.ids), "deprovisionTenant") == []
 
 
 async def test_the_operator_names_the_tenant(world: World) -> None:
     await owner(world, "acme")
     names = ("alerts", "checkQuota", "creditBalance", "documents", "invoices", "tenant", "topUpOrders", "usage")
-    for field in (*names, "previewChange", "upcomingInvoice", "usageEvents", "usageSeries"):
+    for field in (*names, "notices", "previewChange", "upcomingInvoice", "usageEvents", "usageSeries"):
         assert codes(await use(world.operator, field, {})) == ["INVALID_INPUT"], field
 
 
@@ -376,7 +385,7 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
             answer = await use(bolt.api, field, foreign)
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
         names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "topUpOrders")
-        for field in (*names, "previewChange", "upcomingInvoice", "usage", "usageEvents", "usageSeries"):
+        for field in (*names, "notices", "previewChange", "upcomingInvoice", "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         writes = (
@@ -408,7 +417,9 @@ async def test_whatever_has_a_global_id_is_found_by_it(world: World) -> None:
     acme = await owner(world, "acme")
     await acme.customer.record(event("warned", 200, "downloads"))
     alerts = (await use(acme.api, "alerts", acme.ids))["data"]["alerts"]["edges"]
-    known = {**acme.ids, "alert": alerts[0]["node"]["id"]}
+    assert refusals(await use(world.operator, "deprovisionTenant", acme.ids), "deprovisionTenant") == []
+    notices = (await use(acme.api, "notices", acme.ids))["data"]["notices"]["edges"]
+    known = {**acme.ids, "alert": alerts[0]["node"]["id"], "notice": notices[0]["node"]["id"]}
     ids = {name: key for name, key in known.items() if name not in ("event", "job")}  # the operator's lists
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"
     schema = graphql_schema()._schema

@@ -1,3 +1,4 @@
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -6,7 +7,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from inkmeter import errors
-from inkmeter.errors import NextPlan, Problem, Refused, TopUpPack
+from inkmeter.errors import NextPlan, Problem, Refused, TopUpPack, UnpaidInvoice
 from inkmeter.money import Money
 from schema.refusals import USER_ERRORS, UserError, user_error
 from schema.scalars import SCALARS
@@ -27,7 +28,7 @@ REFUSALS: list[Refused] = [
     errors.SpendCapReached(
         meter="downloads", cap=Money(500, "USD"), spent=Money(450, "USD"), price=Money(100, "USD"), resets_at=RESET
     ),
-    errors.TenantRestricted("overdue"),
+    errors.TenantRestricted("overdue", invoices=[UnpaidInvoice(NEXT.id, Money(600, "USD"), "https://pay.test/1")]),
     errors.SubscriptionInactive("ended"),
     errors.UpstreamUnavailable("try again"),
     errors.OutcomeUnknown("no answer"),
@@ -67,6 +68,7 @@ def test_each_is_shown_with_what_it_knows() -> None:
             packs { units price { amount currency } } nextPlan { id code name } }
         ... on TopUpRequired { meter balance requested maybe: resetsAt packs { units } nextPlan { id } }
         ... on SpendCapReached { meter cap { amount } spent { amount } price { amount } resetsAt }
+        ... on TenantRestricted { invoices { id total { amount } hostedUrl } }
         ... on SignNowRefused { upstreamCode } ... on PaymentRefused { upstreamCode } } }""")
     assert not result.errors
     assert result.data is not None
@@ -97,6 +99,9 @@ def test_each_is_shown_with_what_it_knows() -> None:
     cap = {"meter": "downloads", "resetsAt": "2026-02-01T00:00:00Z"}
     amounts = {"cap": {"amount": "5.00"}, "spent": {"amount": "4.50"}, "price": {"amount": "1.00"}}
     assert shown["SpendCapReached"].items() >= {**cap, **amounts}.items()
+    [unpaid] = shown["TenantRestricted"]["invoices"]
+    assert base64.b64decode(unpaid.pop("id")).decode() == f"Invoice:{NEXT.id}"
+    assert unpaid == {"total": {"amount": "6.00"}, "hostedUrl": "https://pay.test/1"}
     assert shown["SignNowRefused"]["upstreamCode"] == "65582"
     assert shown["PaymentRefused"]["upstreamCode"] is None
 

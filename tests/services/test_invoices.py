@@ -261,7 +261,7 @@ async def test_grace_lasts_until_the_last_overdue_invoice_is_paid(world: World) 
         await finish(world, since)
     assert [i["state"] for i in await customer.invoices()] == ["PAST_DUE", "PAST_DUE"]
     first, second = await at_stripe(world, customer)
-    for invoice, state in ((second, "GRACE"), (first, "ACTIVE")):
+    for invoice, state in ((second, "RESTRICTED"), (first, "ACTIVE")):
         url = f"/v1/invoices/{invoice['id']}/pay"
         (await world.stripe.post(url, data={"paid_out_of_band": "true"}, headers=STRIPE)).raise_for_status()
         await world.work()

@@ -15,7 +15,7 @@ from integrations.stripe.sandbox.forms import Page, Range
 Object = dict[str, Any]
 
 Card = Literal["success", "decline", "none"]
-AfterRetries = Literal["past_due", "unpaid", "cancel"]
+AfterRetries = Literal["past_due", "unpaid", "cancel", "pause"]
 
 PREFIXES: Final = {
     "billing.meter": "mtr",
@@ -39,6 +39,8 @@ PREFIXES: Final = {
     "subscription_item": "si",
     "webhook_endpoint": "we",
 }
+RETRY_AFTER_DAYS: Final = (3, 5, 7)
+"""Days from one failed attempt to the next. Stripe's own timing is adaptive and configurable."""
 EMBEDDED_LINES: Final = 10
 """An invoice carries its first lines only; the rest is paged."""
 
@@ -57,7 +59,10 @@ class Books:
     ) -> None:
         self.clock, self._on_event, self.on_thin_event = clock, on_event, on_thin_event
         self.default_card: Final = default_card
-        self.after_retries: Final = after_retries
+        self.retry_days: tuple[int, ...] = RETRY_AFTER_DAYS
+        self.after_retries: AfterRetries = after_retries
+        self.gives_up_invoices = False  # whether an invoice is marked as uncollectible after its last retry
+        self.declines: dict[str, int] = {}  # by customer: how many charges are declined before the card works again
         self.tables: dict[str, dict[str, Object]] = {kind: {} for kind in PREFIXES}
         self.reported: list[Any] = []  # meter events, as `meters.Reported`, in the order in which they came
         self.thin_events: dict[str, Object] = {}

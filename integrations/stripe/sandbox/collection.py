@@ -14,9 +14,6 @@ from integrations.stripe.sandbox.payments import pay_for
 
 DAY: Final = 86_400
 HOUR: Final = 3_600
-RETRY_AFTER_DAYS: Final = (3, 5, 7)
-"""Days from one failed attempt to the next. Stripe's own timing is adaptive and configurable."""
-
 DRAFT_WINDOW: Final = HOUR
 LONGEST_DRAFT: Final = 72 * HOUR
 """How long a draft waits when `invoice.created` cannot be delivered."""
@@ -180,14 +177,16 @@ def collect(books: Books, invoice: Object) -> bool:
     pay_for(books, invoice, has_paid=False)
     attempts, subscription = invoice["attempt_count"], subscription_of(books, invoice)
     is_new = subscription is not None and subscription["status"] == "incomplete"
-    is_retried = invoice["auto_advance"] and attempts <= len(RETRY_AFTER_DAYS) and not is_new
-    pause = RETRY_AFTER_DAYS[attempts - 1] * DAY if is_retried else 0
+    is_retried = invoice["auto_advance"] and attempts <= len(books.retry_days) and not is_new
+    pause = books.retry_days[attempts - 1] * DAY if is_retried else 0
     invoice["next_payment_attempt"] = books.now() + pause if is_retried else None
     books.emit("invoice.payment_failed", invoice)
     if subscription and subscription["status"] in ("active", "past_due"):
         books.change(subscription, status="past_due")
         if not is_retried:
             _give_up(books, subscription)
+    if books.gives_up_invoices and not is_retried and not is_new and invoice["status"] == "open":
+        retire(books, invoice, "uncollectible", "marked_uncollectible_at", reason="max_payment_attempts")
     return False
 
 
@@ -197,14 +196,19 @@ def pay_out_of_band(books: Books, invoice: Object) -> None:
     _mark_paid(books, invoice)
 
 
-def retire(books: Books, invoice: Object, status: str, transition: str) -> None:
-    """Void an invoice or mark it uncollectible: nothing is collected any more."""
+def retire(books: Books, invoice: Object, status: str, transition: str, reason: str | None = None) -> None:
+    """Void an invoice or mark it uncollectible: nothing is collected any more.
+
+    The reason is told since API version 2026-10-28 (endive), by the package's types.
+    """
     invoice.update(status=status, auto_advance=False, next_payment_attempt=None)
+    invoice["status_details"] = {"uncollectible": {"reason": reason}} if reason else None
     invoice["status_transitions"][transition] = books.now()
     if status == "void":
         invoice.update(amount_remaining=0)
     books.emit("invoice.voided" if status == "void" else "invoice.marked_uncollectible", invoice)
-    _follow(books, invoice)
+    if reason != "max_payment_attempts":
+        _follow(books, invoice)
 
 
 def end_subscription(books: Books, subscription: Object, reason: str, ended_at: int | None = None) -> None:
@@ -269,3 +273,12 @@ def _give_up(books: Books, subscription: Object) -> None:
         end_subscription(books, subscription, reason="payment_failed")
     elif books.after_retries == "unpaid":
         books.change(subscription, status="unpaid")
+    elif books.after_retries == "pause":
+        pause_subscription(books, subscription, "final_payment_failure")
+
+
+def pause_subscription(books: Books, subscription: Object, reason: str) -> None:
+    """Pause: no invoices are made until it is resumed. The reason is told since API version 2026-10-28 (endive)."""
+    paused = {"subscription": {"type": reason}, "transitioned_at": books.now(), "type": "subscription"}
+    subscription.update(status="paused", status_details={"paused": paused})
+    books.emit("customer.subscription.paused", subscription)

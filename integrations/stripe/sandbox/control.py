@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from integrations.stripe.sandbox import collection
 from integrations.stripe.sandbox.account import Account, Fault, FaultKind
-from integrations.stripe.sandbox.books import Card
+from integrations.stripe.sandbox.books import RETRY_AFTER_DAYS, AfterRetries, Card
 from integrations.stripe.sandbox.cards import set_card
+from integrations.stripe.sandbox.cycles import resume
 from integrations.stripe.sandbox.engine import catch_up
 from integrations.stripe.sandbox.failures import StripeFailure
 
@@ -27,6 +28,14 @@ class TravelOrder(Order):
 
 class CardOrder(Order):
     card: Card
+    declines: int = Field(default=0, ge=0)
+    """How many charges are declined before the card is asked at all."""
+
+
+class DunningOrder(Order):
+    retry_days: tuple[int, ...] = RETRY_AFTER_DAYS
+    after_retries: AfterRetries = "past_due"
+    gives_up_invoices: bool = False
 
 
 class ProblemOrder(Order):
@@ -61,6 +70,9 @@ class ControlPlane:
             Route("/_sandbox/tick", self.tick, methods=["POST"]),
             Route("/_sandbox/customers/{id}/card", self.card, methods=["POST"]),
             Route("/_sandbox/invoices/{id}/finalization_error", self.finalization_error, methods=["POST"]),
+            Route("/_sandbox/dunning", self.dunning, methods=["POST"]),
+            Route("/_sandbox/subscriptions/{id}/pause", self.pause, methods=["POST"]),
+            Route("/_sandbox/subscriptions/{id}/resume", self.resume, methods=["POST"]),
             Route("/_sandbox/faults", self.faults, methods=["POST"]),
             Route("/_sandbox/webhooks", self.webhooks, methods=["POST"]),
             Route("/_sandbox/flush", self.flush, methods=["POST"]),
@@ -90,7 +102,8 @@ class ControlPlane:
         order, books = await read_order(request, CardOrder), self._account.books
         customer = books.get("customer", request.path_params["id"])
         set_card(books, customer, order.card)
-        if order.card == "success":
+        books.declines[customer["id"]] = order.declines
+        if order.card == "success" and not order.declines:
             for invoice in books.all("invoice", customer=customer["id"], status="open", attempted=True):
                 collection.collect(books, invoice)
         return JSONResponse(books.shown(customer))
@@ -102,6 +115,29 @@ class ControlPlane:
         invoice["last_finalization_error"] = {"type": "invalid_request_error", "message": order.message}
         books.emit("invoice.finalization_failed", invoice)
         return JSONResponse(books.shown(invoice))
+
+    async def dunning(self, request: Request) -> Response:
+        """How often a charge is retried, and what comes after the last retry: what Stripe's settings say."""
+        order, books = await read_order(request, DunningOrder), self._account.books
+        books.retry_days, books.after_retries = order.retry_days, order.after_retries
+        books.gives_up_invoices = order.gives_up_invoices
+        return JSONResponse(order.model_dump(mode="json"))
+
+    async def pause(self, request: Request) -> Response:
+        """Pause a subscription, as if in the Dashboard."""
+        books = self._account.books
+        subscription = books.get("subscription", request.path_params["id"])
+        collection.pause_subscription(books, subscription, "pause_requested")
+        return JSONResponse(books.shown(subscription))
+
+    async def resume(self, request: Request) -> Response:
+        """Let a paused subscription go on."""
+        books = self._account.books
+        subscription = books.get("subscription", request.path_params["id"])
+        if subscription["status"] != "paused":
+            raise StripeFailure("The subscription is not paused.")
+        resume(books, subscription)
+        return JSONResponse(books.shown(subscription))
 
     async def faults(self, request: Request) -> Response:
         """Let the next matching requests fail."""

@@ -26,6 +26,17 @@ def roll_over(books: Books, subscription: Object) -> None:
     books.emit("customer.subscription.updated", subscription, before)
 
 
+def resume(books: Books, subscription: Object) -> None:
+    """A paused subscription goes on in the cycle that it would be in; those that were missed are not made up for."""
+    for item in subscription["items"]["data"]:
+        while item["current_period_end"] <= books.now():
+            start = item["current_period_end"]
+            end = next_boundary(subscription["billing_cycle_anchor"], start, item["price"]["recurring"])
+            item.update(current_period_start=start, current_period_end=end)
+    subscription.update(status="active", status_details=None)
+    books.emit("customer.subscription.resumed", subscription)
+
+
 def bill_first_period(books: Books, subscription: Object) -> None:
     """The invoice of a new subscription is finalized and charged at once: there is no draft window."""
     now = books.now()
@@ -50,7 +61,7 @@ def _draft(books: Books, subscription: Object, reason: str, start: int, end: int
         books,
         books.get("customer", subscription["customer"]),
         currency=subscription["currency"],
-        is_advancing=subscription["status"] != "unpaid",
+        is_advancing=subscription["status"] != "unpaid" and subscription["pause_collection"] is None,
         is_taxed=subscription["automatic_tax"]["enabled"],
         billing_reason=reason,
         period_start=start,

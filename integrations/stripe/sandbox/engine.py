@@ -39,6 +39,8 @@ def _due_at(stored: Object) -> int | None:
     match stored:
         case {"object": "subscription", "status": "incomplete", "created": int(created)}:
             return created + FIRST_PAYMENT_WITHIN
+        case {"object": "subscription", "status": "paused"}:
+            return None
         case {"object": "subscription", "ended_at": None}:
             return int(stored["items"]["data"][0]["current_period_end"])
         case {"object": "checkout.session", "expires_at": int(at)}:

@@ -150,7 +150,7 @@ def void_invoice(books: Books, params: Params, invoice_id: str) -> Object:
 def mark_uncollectible(books: Books, params: Params, invoice_id: str) -> Object:
     invoice = books.get("invoice", invoice_id)
     collection.require_status(invoice, "open")
-    collection.retire(books, invoice, "uncollectible", "marked_uncollectible_at")
+    collection.retire(books, invoice, "uncollectible", "marked_uncollectible_at", reason="user_forgiven")
     return books.shown(invoice)
 
 

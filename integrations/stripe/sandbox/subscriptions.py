@@ -44,10 +44,19 @@ class ChangedItem(BaseModel):
     metadata: Metadata = Field(default_factory=dict)
 
 
+class PauseCollection(BaseModel):
+    """Stripe's docs: invoices are made and stay drafts; the status does not change. Nothing else is known here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    behavior: Literal["keep_as_draft"]
+
+
 class UpdateSubscription(Params):
     items: list[ChangedItem] = Field(default_factory=list)
     proration_behavior: Proration = "create_prorations"
     cancel_at_period_end: bool | None = None
+    pause_collection: PauseCollection | Literal[""] | None = None
     description: str | None = None
     metadata: Metadata = Field(default_factory=dict)
 
@@ -153,6 +162,9 @@ def update_subscription(books: Books, params: UpdateSubscription, subscription_i
     if params.items:
         books.emit("customer.subscription.updated", subscription, {})
     changes = params.model_dump(include=params.model_fields_set & {"description", "cancel_at_period_end"})
+    if params.pause_collection is not None:
+        paused = params.pause_collection
+        changes["pause_collection"] = {"behavior": paused.behavior, "resumes_at": None} if paused else None
     if params.cancel_at_period_end is not None:
         changes["canceled_at"] = books.now() if params.cancel_at_period_end else None
     books.change(subscription, **changes, metadata=merged(subscription["metadata"], params.metadata))

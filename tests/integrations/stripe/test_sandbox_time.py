@@ -151,7 +151,9 @@ async def test_failed_charges_are_retried_and_a_new_card_heals_the_subscription(
     assert world.inbox.types()[-3:] == ["invoice.paid", "invoice.payment_succeeded", "customer.subscription.updated"]
 
 
-@pytest.mark.parametrize(("after_retries", "status"), [("cancel", "canceled"), ("unpaid", "unpaid")])
+@pytest.mark.parametrize(
+    ("after_retries", "status"), [("cancel", "canceled"), ("unpaid", "unpaid"), ("pause", "paused")]
+)
 async def test_after_the_last_retry_the_accounts_settings_decide(after_retries: str, status: str) -> None:
     async with new_world(after_retries=after_retries) as world:
         await world.subscribe(4500)
@@ -168,8 +170,57 @@ async def test_after_the_last_retry_the_accounts_settings_decide(after_retries: 
         await world.travel(datetime(2027, 4, 2, tzinfo=UTC))
         following = (await invoices(world))[2:]
         assert [(i["status"], i["auto_advance"]) for i in following] == (
-            [] if status == "canceled" else [("draft", False)]
+            [("draft", False)] if status == "unpaid" else []
         )
+
+
+async def test_how_dunning_goes_can_be_set(world: World) -> None:
+    await world.subscribe(4500)
+    customer = (await subscription(world))["customer"]
+    await world.control("dunning", retry_days=[1], after_retries="unpaid", gives_up_invoices=True)
+    await world.control(f"customers/{customer}/card", card="decline")
+    for passed in (timedelta(), timedelta(hours=1), timedelta(days=1, hours=1)):
+        await world.travel(FIRST_END + passed)
+    cycle = (await invoices(world))[1]
+    assert (cycle["status"], cycle["attempt_count"]) == ("uncollectible", 2)
+    assert cycle["status_details"] == {"uncollectible": {"reason": "max_payment_attempts"}}
+    assert (await subscription(world))["status"] == "unpaid"
+
+
+async def test_a_card_can_fail_some_times_and_then_work(world: World) -> None:
+    await world.subscribe(4500)
+    customer = (await subscription(world))["customer"]
+    await world.control(f"customers/{customer}/card", card="success", declines=2)
+    for passed in (timedelta(), timedelta(hours=1), timedelta(days=4), timedelta(days=9)):
+        await world.travel(FIRST_END + passed)
+    cycle = (await invoices(world))[1]
+    assert (cycle["status"], cycle["attempt_count"]) == ("paid", 3)
+    assert world.inbox.types().count("invoice.payment_failed") == 2
+
+
+async def test_a_pause_makes_no_invoices_and_ends_where_it_was_made(world: World) -> None:
+    made = await world.subscribe(4500)
+    await world.control(f"subscriptions/{made['id']}/pause")
+    await world.travel(datetime(2027, 3, 15, tzinfo=UTC))
+    paused = await subscription(world)
+    assert (paused["status"], len(await invoices(world))) == ("paused", 1)
+    assert paused["status_details"]["paused"]["subscription"] == {"type": "pause_requested"}
+    await world.control(f"subscriptions/{made['id']}/resume")
+    await world.control("flush")
+    resumed = await subscription(world)
+    assert (resumed["status"], resumed["status_details"]) == ("active", None)
+    assert at(resumed["items"]["data"][0]["current_period_end"]) > datetime(2027, 3, 15, tzinfo=UTC)
+    assert world.inbox.types()[-2:] == ["customer.subscription.paused", "customer.subscription.resumed"]
+
+
+async def test_a_pause_of_collection_keeps_drafts(world: World) -> None:
+    made = await world.subscribe(4500)
+    await world.post(f"/v1/subscriptions/{made['id']}", **{"pause_collection[behavior]": "keep_as_draft"})
+    await world.travel(FIRST_END + timedelta(days=2))
+    cycle, status = (await invoices(world))[1], (await subscription(world))["status"]
+    assert (cycle["status"], cycle["auto_advance"], status) == ("draft", False, "active")
+    await world.post(f"/v1/subscriptions/{made['id']}", pause_collection="")
+    assert (await subscription(world))["pause_collection"] is None
 
 
 @pytest.mark.parametrize("is_paid", [True, False])

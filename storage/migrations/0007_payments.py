@@ -97,5 +97,5 @@ async def _texts(run: Any, sql: str) -> tuple[int, list[list[str]]]:
 class Migration(TortoiseMigration):
     """Applied once, in a transaction."""
 
-    dependencies = [("inkmeter", "0005_outbox")]  # noqa: RUF012
+    dependencies = [("inkmeter", "0006_dunning")]  # noqa: RUF012
     operations = [run_sql(TABLES), RunPython(loosen_invoices)]  # noqa: RUF012 - Tortoise's own declaration

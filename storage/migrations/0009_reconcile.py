@@ -21,5 +21,5 @@ ALTER TABLE tenant ADD COLUMN address TEXT
 class Migration(TortoiseMigration):
     """Applied once, in a transaction."""
 
-    dependencies = [("inkmeter", "0007_metered")]  # noqa: RUF012
+    dependencies = [("inkmeter", "0008_metered")]  # noqa: RUF012
     operations = [run_sql(TABLES)]  # noqa: RUF012 - Tortoise's own declaration

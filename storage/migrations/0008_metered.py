@@ -37,5 +37,5 @@ CREATE INDEX IF NOT EXISTS usage_report_at ON usage_report (at)
 class Migration(TortoiseMigration):
     """Applied once, in a transaction."""
 
-    dependencies = [("inkmeter", "0006_payments")]  # noqa: RUF012
+    dependencies = [("inkmeter", "0007_payments")]  # noqa: RUF012
     operations = [run_sql(TABLES)]  # noqa: RUF012 - Tortoise's own declaration
