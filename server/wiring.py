@@ -55,7 +55,10 @@ async def open_platform(
         if signnow_http is None:
             signnow_http = await stack.enter_async_context(httpx.AsyncClient(timeout=SIGNNOW_TIMEOUT))
         signnow = SignNowClient(
-            base_url=settings.signnow_api_base, credentials=signnow_credentials(settings), http=signnow_http
+            base_url=settings.signnow_api_base,
+            credentials=signnow_credentials(settings),
+            http=signnow_http,
+            clock=clock,
         )
         outbox = Outbox(clock)
         limiter = RateLimiter(per_endpoint=settings.stripe_endpoint_rate, in_all=settings.stripe_rate)

@@ -40,6 +40,27 @@ def verify(payload: bytes, signature: str | None, secret: str | None) -> SignNow
         raise WebhookRejected(f"the callback has no {SIGNATURE_HEADER}")
     if not hmac.compare_digest(signature.encode(errors="replace"), sign(payload, secret).encode()):
         raise WebhookRejected("the callback's signature does not fit its body")
+    return read(payload)
+
+
+def without_token(payload: bytes) -> bytes:
+    """The body without the access token that SignNow sends to a subscription made without `delete_access_token`.
+
+    Verify first: the signature is that of the body as it came. A body that carries none, or is no JSON, stays as it is.
+    """
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return payload
+    meta = body.get("meta") if isinstance(body, dict) else None
+    if not isinstance(meta, dict) or "access_token" not in meta:
+        return payload
+    del meta["access_token"]
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def read(payload: bytes) -> SignNowCallback:
+    """Read a callback whose origin is certain. Raises WebhookRejected."""
     try:
         return _read(payload)
     except (ValueError, TypeError, OverflowError, OSError) as error:
