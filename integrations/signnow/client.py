@@ -27,7 +27,7 @@ from integrations.signnow.wire import Wire
 class _Accounts:
     """What the clients of all identities share: one session and one broker each, whoever asks for it."""
 
-    new_limiter: Callable[[], Limiter]
+    new_limiter: Callable[[], Limiter | None]
     store: TokenStore
     sessions: dict[str, Session] = field(default_factory=dict)
     brokers: dict[str, TokenBroker] = field(default_factory=dict)
@@ -37,7 +37,8 @@ class SignNowClient(Invites, Downloads, Groups, Organizations, Subscriptions):
     """One SignNow account. The caller owns `http`, and so its time-outs, its pool and its end.
 
     `read_backoff` is the wait in seconds before a failed read is repeated, doubled for the second time. `tokens` keeps
-    what opens the accounts. An API key needs `application` as well for calls that SignNow wants from an application.
+    what opens the accounts. With `limits` the client holds back by itself, each account by its own; without, a 429 is
+    for the caller to heed. An API key needs `application` as well for calls that SignNow wants from an application.
     """
 
     def __init__(
@@ -54,15 +55,18 @@ class SignNowClient(Invites, Downloads, Groups, Organizations, Subscriptions):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         wire = Wire(base_url, http, read_backoff=read_backoff, sleep=sleep)
-        ruling, ticking = limits or Limits(), clock or SystemClock()
-        self._accounts = _Accounts(lambda: Limiter(ruling, ticking, sleep), tokens or MemoryTokens())
+
+        def new_limiter() -> Limiter | None:
+            return Limiter(limits, clock or SystemClock(), sleep) if limits else None
+
+        self._accounts = _Accounts(new_limiter, tokens or MemoryTokens())
         bearer: FixedBearer | TokenBroker
         if isinstance(credentials, ApiKey):
             bearer = FixedBearer(credentials.token)
         else:
             application = credentials.application
             bearer = TokenBroker(ACCOUNT, application, self._accounts.store, wire, credentials)
-        self._session = Session(wire, bearer, self._accounts.new_limiter(), application)
+        self._session = Session(wire, bearer, new_limiter(), application)
         self._account: SignNowAccount | None = None
 
     def for_tenant(self, tenant: str) -> "SignNowClient":
