@@ -170,7 +170,7 @@ def test_it_sends_a_group(api: ApiClient, document_id: str, tmp_path: Path) -> N
     cancel = CancelGroupInvitePostRequest().with_document_group_id(group_id).with_invite_id(sent.id)
     api.send(cancel)
     file = api.send(DownloadDocumentGroupPostRequest("merged", "no").with_document_group_id(group_id))
-    assert file.get_response().file_path.read_bytes().startswith(b"%PDF-")
+    assert Path(file.get_response().file_path).read_bytes().startswith(b"%PDF-")
     api.send(DocumentGroupDeleteRequest().with_document_group_id(group_id))
     assert api.send(DocumentGetRequest().with_document_id(document_id)).get_response().field_invites == []
 
