@@ -84,6 +84,7 @@ def whole(value: object) -> int | None:
 
 
 def flag(value: object) -> bool:
+    """A yes or no that may be a string or a number."""
     return bool(value) and str(value).lower() not in ("0", "false")
 
 

@@ -59,6 +59,8 @@ class SignNowUser:
 
 @dataclass(frozen=True, slots=True)
 class SignNowOrganization:
+    """An organization, to which users belong; documents belong to users."""
+
     id: str
     name: str
 
