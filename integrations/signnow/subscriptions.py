@@ -82,7 +82,7 @@ class Subscriptions(Accounts):
                 if sent_at < since.replace(microsecond=0):
                     return
                 try:
-                    callback = webhooks.read(webhooks.without_token(orjson.dumps(entry.get("request_content"))))
+                    callback = webhooks.read(orjson.dumps(entry.get("request_content")))
                 except WebhookRejected:
                     continue
                 delivery = SignNowDelivery(

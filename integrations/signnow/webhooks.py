@@ -44,10 +44,7 @@ def verify(payload: bytes, signature: str | None, secret: str | None) -> SignNow
 
 
 def without_token(payload: bytes) -> bytes:
-    """The body without the access token that SignNow sends to a subscription made without `delete_access_token`.
-
-    Verify first: the signature is that of the body as it came. A body that carries none, or is no JSON, stays as it is.
-    """
+    """The body without an access token. One that carries none, or is no JSON, stays as it is, to the byte."""
     try:
         body = json.loads(payload)
     except ValueError:
@@ -81,6 +78,7 @@ def _read(payload: bytes) -> SignNowCallback:
         document_id=document_id,
         invite_id=invite_id,
         occurred_at=datetime.fromtimestamp(int(meta.get("timestamp", body.get("timestamp"))), UTC),
+        body=without_token(payload),
     )
 
 

@@ -8,13 +8,18 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SignNowCallback:
-    """A verified SignNow webhook. `key` is semantic, since SignNow sends no event id: the same fact, the same key."""
+    """A verified SignNow webhook. `key` is semantic, since SignNow sends no event id: the same fact, the same key.
+
+    `body` is what may be kept of it: without the access token that SignNow sends to a subscription made without
+    `delete_access_token`.
+    """
 
     key: str
     event: str
     document_id: str | None
     invite_id: str | None
     occurred_at: datetime
+    body: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
