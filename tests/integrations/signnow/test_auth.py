@@ -33,6 +33,7 @@ class Recorder(httpx.AsyncBaseTransport):
         if request.url.path == "/oauth2/token":
             form = httpx.QueryParams((await request.aread()).decode())
             self.grants.append(form["grant_type"])
+        await asyncio.sleep(0)  # in process nothing else would let other tasks in between
         return await self._inner.handle_async_request(request)
 
 
