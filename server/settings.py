@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """E-mail of the account that owns the SignNow application (password grant)."""
     signnow_password: SecretStr = SecretStr("")
     """Password of that account (password grant)."""
+    signnow_calls_per_hour: Annotated[int, Field(ge=1)] | None = None
+    """Calls to SignNow that one process makes in an hour at most for an account, half of them for one tenant."""
     signnow_webhook_secret: SecretStr = SecretStr("")
     """Secret with which SignNow shall sign its callbacks: choose a long random one. Without it every delivery is
     rejected."""

@@ -12,8 +12,9 @@ from inkmeter.clock import Clock, SystemClock
 from inkmeter.errors import ConfigurationError
 from integrations.protocols import SignNowCallback, StripeEvent
 from integrations.signnow import webhooks as signnow_webhooks
-from integrations.signnow.auth import ApiKey, PasswordGrant
+from integrations.signnow.auth import ApiKey, Application, PasswordGrant
 from integrations.signnow.client import SignNowClient
+from integrations.signnow.limits import Limits
 from integrations.stripe import webhooks as stripe_webhooks
 from integrations.stripe.gateway import HttpxClient, StripeGateway
 from integrations.stripe.rates import RateLimiter
@@ -55,7 +56,12 @@ async def open_platform(
         if signnow_http is None:
             signnow_http = await stack.enter_async_context(httpx.AsyncClient(timeout=SIGNNOW_TIMEOUT))
         signnow = SignNowClient(
-            base_url=settings.signnow_api_base, credentials=signnow_credentials(settings), http=signnow_http
+            base_url=settings.signnow_api_base,
+            credentials=signnow_credentials(settings),
+            http=signnow_http,
+            application=signnow_application(settings),
+            limits=_limits(settings),
+            clock=clock,
         )
         outbox = Outbox(clock)
         limiter = RateLimiter(per_endpoint=settings.stripe_endpoint_rate, in_all=settings.stripe_rate)
@@ -104,6 +110,18 @@ def _callbacks(settings: Settings) -> Callbacks | None:
     if not secret:
         raise ConfigurationError("INKMETER_SIGNNOW_WEBHOOK_SECRET is needed where INKMETER_PUBLIC_URL is set")
     return Callbacks(f"{settings.public_url.rstrip('/')}/webhooks/signnow", secret)
+
+
+def _limits(settings: Settings) -> Limits | None:
+    calls = settings.signnow_calls_per_hour
+    return Limits(calls, patience=timedelta(seconds=2)) if calls else None
+
+
+def signnow_application(settings: Settings) -> Application | None:
+    """The application, where there is one: beside an API key it is optional."""
+    if not settings.signnow_client_id:
+        return None
+    return Application(settings.signnow_client_id, settings.signnow_client_secret.get_secret_value())
 
 
 def signnow_credentials(settings: Settings) -> ApiKey | PasswordGrant:

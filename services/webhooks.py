@@ -52,7 +52,7 @@ async def store_stripe(platform: Platform, event: StripeEvent, payload: bytes) -
 async def receive_signnow(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
     """Verify and store a delivery of SignNow. Raises WebhookRejected; nothing is stored then."""
     callback = _verified(platform.verify_signnow, payload, signature)
-    stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, payload, callback.document_id)
+    stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, callback.body, callback.document_id)
     return await _store(
         platform, stored, document_id=callback.document_id, occurred_at=callback.occurred_at.isoformat()
     )

@@ -17,6 +17,13 @@ import httpx
 from inkmeter.errors import InkmeterError, SignNowRefused, UpstreamError, UpstreamRateLimited, UpstreamTimeout
 
 INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 - SignNow's word for an error, not a secret
+NOT_FOUND: Final = "65582"
+"""SignNow's code for what does not exist or is somebody else's."""
+
+_HINTS: Final = {
+    "invalid_client": "the client id and secret are not known here; they belong to one environment, "
+    "either api.signnow.com or api-eval.signnow.com",
+}
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -33,13 +40,11 @@ def from_transport(error: httpx.RequestError, *, call: str, is_read: bool) -> Up
     return _failure(what, is_read=is_read or isinstance(error, _NEVER_SENT))
 
 
-def from_answer(response: httpx.Response, *, is_read: bool) -> InkmeterError | None:
-    """The error that an answer stands for; None when the call succeeded."""
+def from_answer(response: httpx.Response, *, is_read: bool) -> InkmeterError:
+    """The error that an answer other than a success stands for."""
     call = f"{response.request.method} {response.request.url.path}"
-    if response.is_success:
-        return None
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return UpstreamRateLimited(f"SignNow asks to slow down at {call}", retry_after=_retry_after(response))
+        return UpstreamRateLimited(f"SignNow asks to slow down at {call}", retry_after=retry_after(response))
     if response.is_client_error:
         return _refusal(response)
     return _failure(f"SignNow answered {call} with HTTP {response.status_code}", is_read=is_read)
@@ -62,7 +67,8 @@ def _refusal(response: httpx.Response) -> SignNowRefused:
     code, message = _code_and_message(response)
     if code is None:
         return SignNowRefused(f"SignNow refused with HTTP {response.status_code}", upstream_code=None)
-    return SignNowRefused(f"SignNow refused: {message}", upstream_code=code)
+    hint = f" ({_HINTS[code]})" if code in _HINTS else ""
+    return SignNowRefused(f"SignNow refused: {message}{hint}", upstream_code=code)
 
 
 def _code_and_message(response: httpx.Response) -> tuple[str | None, str]:
@@ -82,6 +88,7 @@ def _code_and_message(response: httpx.Response) -> tuple[str | None, str]:
     return None, ""
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds to wait, where SignNow says so."""
     value = response.headers.get("retry-after", "")
     return float(value) if value.isdecimal() else None

@@ -40,6 +40,24 @@ def verify(payload: bytes, signature: str | None, secret: str | None) -> SignNow
         raise WebhookRejected(f"the callback has no {SIGNATURE_HEADER}")
     if not hmac.compare_digest(signature.encode(errors="replace"), sign(payload, secret).encode()):
         raise WebhookRejected("the callback's signature does not fit its body")
+    return read(payload)
+
+
+def without_token(payload: bytes) -> bytes:
+    """The body without an access token. One that carries none, or is no JSON, stays as it is, to the byte."""
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return payload
+    meta = body.get("meta") if isinstance(body, dict) else None
+    if not isinstance(meta, dict) or "access_token" not in meta:
+        return payload
+    del meta["access_token"]
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def read(payload: bytes) -> SignNowCallback:
+    """Read a callback whose origin is certain. Raises WebhookRejected."""
     try:
         return _read(payload)
     except (ValueError, TypeError, OverflowError, OSError) as error:
@@ -60,6 +78,7 @@ def _read(payload: bytes) -> SignNowCallback:
         document_id=document_id,
         invite_id=invite_id,
         occurred_at=datetime.fromtimestamp(int(meta.get("timestamp", body.get("timestamp"))), UTC),
+        body=without_token(payload),
     )
 
 

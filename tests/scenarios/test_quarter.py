@@ -50,6 +50,8 @@ FACTS: Final = {
     "completions": "documents_completed",
 }
 """What SignNow's books call our meters."""
+SIGNNOWS_PATIENCE: Final = timedelta(days=29)
+"""After 30 days an invite cannot be signed any more; it may have been sent a while before we hear of it."""
 
 
 class Weather:
@@ -87,7 +89,7 @@ class Clerk:
         self.customer, self.dice = customer, dice
         self.uploads: list[str] = []
         self.invites: list[tuple[str, str]] = []
-        self.out: list[tuple[str, list[str]]] = []
+        self.out: list[tuple[str, list[str], datetime]] = []
         self.count = self.refused = 0
 
     def plan_document(self) -> None:
@@ -104,17 +106,19 @@ class Clerk:
         invites, self.invites = self.invites, []
         for key, document in invites:
             await self.invite(key, document)
-        for document, emails in [*self.out]:
-            if self.dice.random() < 0.5:
+        for sent in [*self.out]:
+            document, emails, expires_at = sent
+            is_over = self.customer.world.clock.now() >= expires_at
+            if self.dice.random() < 0.5 and not is_over:
                 await self.customer.sign(document, emails.pop(0))
-            if not emails:
-                self.out.remove((document, emails))
+            if is_over or not emails:
+                self.out.remove(sent)
 
     async def invite(self, key: str, document: str) -> None:
         emails = ["ann@x.test", "bob@x.test"][: 1 + len(key.rstrip("+")) % 2]
         again: list[str] = []
         if self.is_done(await self.customer.invite(document, key, *emails), key, again):
-            self.out.append((document, emails))
+            self.out.append((document, emails, self.customer.world.clock.now() + SIGNNOWS_PATIENCE))
         self.invites += [(key, document) for key in again]
 
     def is_done(self, answer: Json, key: str, again: list[str]) -> bool:

@@ -204,6 +204,14 @@ async def test_signnows_try_of_the_address_is_answered(world: World) -> None:
     assert (await world.http.get("/webhooks/stripe")).status_code == 405
 
 
+async def test_a_token_that_signnow_sends_along_is_not_kept(world: World) -> None:
+    leaky = {**SIGNNOW_EVENT, "meta": {**SIGNNOW_EVENT["meta"], "access_token": "opens-the-account"}}
+    payload = json.dumps(leaky).encode()
+    assert (await post(world, "signnow", payload, signature("signnow", payload)))[0] == 200
+    (kept,) = await WebhookEvent.all()
+    assert json.loads(kept.payload) == SIGNNOW_EVENT
+
+
 async def test_without_a_secret_the_doors_are_closed(database_url: str) -> None:
     closed = {"stripe_webhook_secret": SecretStr(""), "signnow_webhook_secret": SecretStr(""), "public_url": None}
     async with open_world(database_url, **closed) as world:

@@ -12,18 +12,40 @@ from integrations.signnow.sandbox.accounts import SandboxAccount
 from integrations.signnow.sandbox.endpoints import (
     control,
     documents,
+    downloads,
     embedded_invites,
     folders,
+    groups,
     invites,
     oauth,
+    organizations,
+    signing,
     subscriptions,
+    templates,
+    uploads,
     users,
 )
 from integrations.signnow.sandbox.faults import FaultyConnection
+from integrations.signnow.sandbox.limits import RateLimited
 from integrations.signnow.sandbox.refusals import HANDLERS
 from integrations.signnow.sandbox.world import World
 
-_PLACES = (oauth, users, folders, documents, invites, embedded_invites, subscriptions, control)
+_PLACES = (
+    oauth,
+    users,
+    organizations,
+    folders,
+    uploads,
+    documents,
+    downloads,
+    templates,
+    invites,
+    embedded_invites,
+    groups,
+    signing,
+    subscriptions,
+    control,
+)
 
 
 def create_app(
@@ -51,7 +73,15 @@ def create_app(
 
     app = Starlette(
         routes=[route for place in _PLACES for route in place.ROUTES],
-        middleware=[Middleware(FaultyConnection, faults=world.faults)],
+        middleware=[
+            Middleware(FaultyConnection, faults=world.faults),
+            Middleware(
+                RateLimited,
+                limit=lambda: world.knobs.calls_per_hour,
+                counter=lambda: world.calls,
+                now=clock.now,
+            ),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )

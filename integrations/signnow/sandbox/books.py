@@ -23,6 +23,7 @@ class Entry:
     fact: Fact
     document_id: str
     folder_id: str
+    user_id: str
     at: datetime
 
 
@@ -32,11 +33,15 @@ class Books:
 
     entries: list[Entry] = field(default_factory=list)
 
-    def enter(self, fact: Fact, document_id: str, folder_id: str, now: datetime) -> None:
-        self.entries.append(Entry(fact, document_id, folder_id, now))
+    def enter(self, fact: Fact, document_id: str, folder_id: str, user_id: str, now: datetime) -> None:
+        self.entries.append(Entry(fact, document_id, folder_id, user_id, now))
+
+    def of(self, user_id: str, fact: Fact) -> int:
+        """How often that happened in a user's account, ever."""
+        return sum(entry.user_id == user_id and entry.fact is fact for entry in self.entries)
 
     def summary(self, since: datetime | None, until: datetime | None) -> dict[str, Any]:
-        """Totals, and the same per folder and per document, of the entries in [since, until)."""
+        """Totals, and the same per user, folder and document, of the entries in [since, until)."""
         chosen = [
             entry
             for entry in self.entries
@@ -44,6 +49,7 @@ class Books:
         ]
         return {
             "totals": _count(chosen),
+            "users": _grouped(chosen, "user_id"),
             "folders": _grouped(chosen, "folder_id"),
             "documents": _grouped(chosen, "document_id"),
         }

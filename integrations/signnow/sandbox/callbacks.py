@@ -62,10 +62,13 @@ class Attempt:
 
 @dataclass(slots=True)
 class Mischief:
-    """What the network does to callbacks: send each twice, the newest first, or lose the next few."""
+    """What the network does to callbacks: send each twice, the newest first, before the answer to the call that caused
+    them, or lose the next few.
+    """
 
     is_duplicating: bool = False
     is_reordering: bool = False
+    is_early: bool = False
     drop: int = 0
 
 
@@ -81,15 +84,17 @@ class Callbacks:
         self._tasks: dict[asyncio.Task[None], asyncio.Event] = {}
 
     def tell(
-        self, events: Sequence[Event], *, user_id: str, document_id: str, environment: str, access_token: str
+        self, events: Sequence[Event], *, user_id: str, entity_id: str, environment: str, access_token: str
     ) -> None:
-        """Send what happened at once to all who asked for it, in the background."""
+        """Send what happened at once to all who asked for it, in the background. `entity_id` is the document's or the
+        group's.
+        """
         deliveries = [
             (subscription, self._body(subscription, event, environment, access_token))
             for event in events
             for subscription in self.subscriptions.values()
             if (subscription.event, subscription.entity_id)
-            in ((f"user.{event.name}", user_id), (event.name, document_id))
+            in ((f"user.{event.name}", user_id), (event.name, entity_id))
         ]
         if self.mischief.is_reordering:
             deliveries.reverse()
@@ -175,7 +180,7 @@ class Callbacks:
 
 def _url(subscription: Subscription, event: Event) -> str:
     url = str(subscription.attributes["callback"])
-    if not subscription.attributes.get("docid_queryparam"):
+    if not subscription.attributes.get("docid_queryparam") or "document_id" not in event.content:
         return url
     document = json.dumps({"docId": event.content["document_id"]}, separators=(",", ":"))
     return f"{url}{'&' if '?' in url else '?'}{urlencode({'Param': document})}"

@@ -65,7 +65,12 @@ def bearer(method: str, path: str, handler: Handler) -> Route:
         _check_ids(request)
         world: World = request.app.state.world
         now = world.clock.now()
-        return await handler(Call(request, world, world.accounts.user_of(read_bearer(request), now), now))
+        call = Call(request, world, world.accounts.user_of(read_bearer(request), now), now)
+        world.let_invites_expire(call.base_url)
+        answer = await handler(call)
+        if world.callbacks.mischief.is_early:
+            await world.callbacks.flush(is_final=False)
+        return answer
 
     return Route(path, endpoint, methods=[method])
 

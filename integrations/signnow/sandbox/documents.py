@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from integrations.signnow.sandbox.accounts import new_id
+from integrations.signnow.sandbox.pdf import count_pages
 
 INVITE_LIFETIME: Final = timedelta(days=30)
 
@@ -35,8 +36,13 @@ class FieldInvite:
     last_name: str | None = None
     declined_reason: str | None = None
     redirect_uri: str | None = None
+    lifetime: timedelta = INVITE_LIFETIME
     id: str = field(default_factory=new_id)
     request_id: str = field(default_factory=new_id)
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.created_at + self.lifetime
 
 
 @dataclass(slots=True)
@@ -89,6 +95,24 @@ class Document:
     free_form_invites: list[FreeFormInvite] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
+    replaced: dict[str, FieldInvite] = field(default_factory=dict)
+    """Invites that were deleted to be replaced, by their role's id."""
+    is_template: bool = False
+    is_development: bool = False
+    origin_id: str | None = None
+    group_id: str | None = None
+    page_count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.page_count = count_pages(self.content)
+
+    def copied(self, *, name: str, folder_id: str, is_template: bool, now: datetime) -> "Document":
+        """A document with the same file, fields and roles, that nobody was asked to sign."""
+        fields = [Field(new_id(), f.type, f.role, f.attributes) for f in self.fields]
+        copy = Document(new_id(), self.user_id, folder_id, name, self.file_name, self.content, now, now)
+        copy.roles, copy.fields = {role: new_id() for role in self.roles}, fields
+        copy.is_template, copy.origin_id = is_template, self.id
+        return copy
 
     def log(self, event: str, email: str, now: datetime) -> None:
         self.history.append(HistoryEntry(event, email, now))

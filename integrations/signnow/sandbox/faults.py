@@ -5,24 +5,34 @@ from enum import StrEnum
 from typing import Any
 
 import httpx
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Kind(StrEnum):
-    """How a call fails. Only TIMEOUT_AFTER carries the call out before."""
+    """How a call fails. Only TIMEOUT_AFTER and LOST_ANSWER carry the call out before.
+
+    UNAVAILABLE is what a gateway in front of SignNow says; NOT_READY answers a download that comes too early, in
+    a shape that is assumed.
+    """
 
     SERVER_ERROR = "500"
+    UNAVAILABLE = "503"
+    LOST_ANSWER = "502_after"
     RATE_LIMIT = "429"
     TIMEOUT_BEFORE = "timeout_before"
     TIMEOUT_AFTER = "timeout_after"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - SignNow's word for an error, not a secret
+    WRONG_ENVIRONMENT = "invalid_client"
+    NOT_READY = "not_ready"
 
 
 _ANSWERS: dict[Kind, tuple[int, dict[str, Any], dict[str, str]]] = {
     Kind.SERVER_ERROR: (500, {"error": [{"code": "HY000", "message": "Internal Api Error"}]}, {}),
     Kind.RATE_LIMIT: (429, {"errors": [{"code": 0, "message": "Too Many Attempts"}]}, {"Retry-After": "1"}),
     Kind.INVALID_TOKEN: (400, {"error": "invalid_token", "code": 1537}, {}),
+    Kind.WRONG_ENVIRONMENT: (400, {"error": "invalid_client", "code": 1537}, {}),
+    Kind.NOT_READY: (200, {"status": "not ready"}, {}),
 }
 
 
@@ -68,6 +78,10 @@ class FaultyConnection:
         elif kind in _ANSWERS:
             status, body, headers = _ANSWERS[kind]
             await JSONResponse(body, status, headers)(scope, receive, send)
+        elif kind in (Kind.UNAVAILABLE, Kind.LOST_ANSWER):
+            if kind is Kind.LOST_ANSWER:
+                await self._app(scope, receive, _swallow)
+            await HTMLResponse("<h1>upstream unavailable</h1>", 503)(scope, receive, send)
         else:
             if kind is Kind.TIMEOUT_AFTER:
                 await self._app(scope, receive, _swallow)

@@ -32,6 +32,11 @@ def collapse(original: bytes, *, title: str, signed_by: Sequence[str]) -> bytes:
     return body + update + table + trailer + b"startxref\n%d\n%%%%EOF\n" % (len(body) + len(update))
 
 
+def merge(title: str, names: Sequence[str]) -> bytes:
+    """One PDF that tells which documents are in it."""
+    return _one_page(title, names)
+
+
 def _entries(trailer: bytes) -> tuple[bytes | None, int | None]:
     root, size = re.search(rb"/Root\s+(\d+\s+\d+\s+R)", trailer), re.search(rb"/Size\s+(\d+)", trailer)
     return (root[1] if root else None), (int(size[1]) if size else None)

@@ -19,6 +19,12 @@ class Refusal(Exception):
         super().__init__(str(body))
         self.status, self.body = status, body
 
+    @property
+    def message(self) -> str:
+        """Its words, for a page."""
+        errors = self.body.get("errors")
+        return str(errors[0]["message"] if errors else self.body.get("error", ""))
+
 
 class NoRoute(Exception):
     """A path that SignNow does not know; an id of another shape is one too."""

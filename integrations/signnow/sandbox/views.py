@@ -13,7 +13,6 @@ from integrations.signnow.sandbox.documents import (
     HistoryEntry,
     Signature,
 )
-from integrations.signnow.sandbox.pdf import count_pages
 
 _EMPTY = """texts checks seals inserts attachments lines hyperlinks radiobuttons enumeration_options integrations
 payments routing_details viewer_roles approver_roles viewer_field_invites approver_field_invites notary_invites
@@ -23,8 +22,10 @@ document_group_template_info field_validators exported_to"""
 def document_json(document: Document, owner: User, base_url: str) -> dict[str, Any]:
     """The answer to `GET /document/{id}`."""
     image = f"{base_url}/document/{document.id}/thumbnail?size="
-    pages = count_pages(document.content)
+    pages = document.page_count
     tags = ["fields", *sorted({f"field_{field.type}" for field in document.fields})] if document.fields else []
+    if document.is_development:
+        tags.append("development_mode")
     return {
         "id": document.id,
         "parent_id": document.folder_id,
@@ -35,11 +36,11 @@ def document_json(document: Document, owner: User, base_url: str) -> dict[str, A
         "updated": epoch(document.updated_at),
         "version_time": epoch(document.updated_at),
         "original_filename": document.file_name,
-        "origin_document_id": None,
+        "origin_document_id": document.origin_id,
         "origin_user_id": None,
         "owner": owner.email,
         "owner_name": f"{owner.first_name} {owner.last_name}",
-        "template": False,
+        "template": document.is_template,
         "thumbnail": {size: image + size for size in ("small", "medium", "large")},
         "roles": [_role(document, name, role_id) for name, role_id in document.roles.items()],
         "fields": [_field(document, field, owner.email) for field in document.fields],
@@ -48,7 +49,7 @@ def document_json(document: Document, owner: User, base_url: str) -> dict[str, A
         "signatures": [_signature(signature) for signature in document.signatures],
         **{key: [] for key in _EMPTY.split()},
         "document_group_info": {
-            "document_group_id": None,
+            "document_group_id": document.group_id,
             "document_group_name": None,
             "invite_id": None,
             "invite_status": None,
@@ -137,7 +138,7 @@ def _field_invite(document: Document, invite: FieldInvite, owner_id: str) -> dic
         "role_id": document.roles[invite.role],
         "created": epoch(invite.created_at),
         "updated": epoch(document.updated_at),
-        "expiration_time": epoch(invite.created_at + INVITE_LIFETIME),
+        "expiration_time": epoch(invite.expires_at),
         "reminder": "0",
         "reassign": "0",
         "declined": declined,

@@ -1,17 +1,21 @@
 """A sandbox, our client against it, and an operator's end that receives its callbacks. All in process, over HTTP."""
 
-from collections.abc import AsyncIterator
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inkmeter.clock import FrozenClock
+from inkmeter.clock import FrozenClock, SystemClock
 from inkmeter.errors import WebhookRejected
 from integrations.protocols import SignNow, SignNowCallback
 from integrations.signnow.auth import ApiKey
@@ -68,7 +72,16 @@ def receiver(received: list[SignNowCallback], bodies: list[bytes], answers: list
             return Response(error.message, 403)
         return Response()
 
-    return Starlette(routes=[Route("/hooks/signnow", receive, methods=["POST"])])
+    async def give_lease(_: Request) -> Response:
+        return Response(one_page(), media_type="application/pdf")
+
+    return Starlette(
+        routes=[
+            Route("/hooks/signnow", receive, methods=["POST"]),
+            Route("/lease.pdf", give_lease, methods=["GET"]),
+            Route("/lease", give_lease, methods=["GET"]),
+        ]
+    )
 
 
 @pytest.fixture
@@ -106,15 +119,36 @@ async def client(sandbox: Starlette) -> AsyncIterator[SignNow]:
         )
 
 
+@pytest.fixture(scope="module")
+def server_url() -> Iterator[str]:
+    """A sandbox behind uvicorn, in a thread, on a free port."""
+    config = uvicorn.Config(create_app(clock=SystemClock()), ws="none", lifespan="on", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+
+
 @pytest.fixture
 def lease() -> bytes:
     """A one-page PDF."""
+    return one_page()
+
+
+def one_page(padding: int = 0) -> bytes:
+    """A PDF of one page, with that many bytes of a comment in it."""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] >>",
     ]
-    file, table = b"%PDF-1.4\n", b"0000000000 65535 f \n"
+    file, table = b"%PDF-1.4\n" + (b"%" + b"x" * padding + b"\n" if padding else b""), b"0000000000 65535 f \n"
     for number, content in enumerate(objects, 1):
         table += b"%010d 00000 n \n" % len(file)
         file += b"%d 0 obj\n%s\nendobj\n" % (number, content)

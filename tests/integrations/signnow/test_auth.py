@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 
 from inkmeter.clock import FrozenClock
 from inkmeter.errors import SignNowRefused, UpstreamError, UpstreamTimeout
-from integrations.signnow.auth import ApiKey, PasswordGrant, Session
+from integrations.signnow.auth import ApiKey, PasswordGrant
+from integrations.signnow.client import SignNowClient
 from integrations.signnow.sandbox import SandboxAccount
 from integrations.signnow.sandbox.accounts import TOKEN_LIFETIME
 
@@ -32,6 +33,7 @@ class Recorder(httpx.AsyncBaseTransport):
         if request.url.path == "/oauth2/token":
             form = httpx.QueryParams((await request.aread()).decode())
             self.grants.append(form["grant_type"])
+        await asyncio.sleep(0)  # in process nothing else would let other tasks in between
         return await self._inner.handle_async_request(request)
 
 
@@ -40,9 +42,9 @@ def wire(sandbox: Starlette) -> Recorder:
     return Recorder(sandbox)
 
 
-def session(wire: Recorder, credentials: ApiKey | PasswordGrant = GRANT) -> Session:
+def connected(wire: Recorder, credentials: ApiKey | PasswordGrant = GRANT) -> SignNowClient:
     http = httpx.AsyncClient(transport=wire)
-    return Session("http://signnow.test/", credentials, http, read_backoff=0)
+    return SignNowClient(base_url="http://signnow.test/", credentials=credentials, http=http, read_backoff=0)
 
 
 def test_secrets_are_not_shown() -> None:
@@ -53,42 +55,41 @@ def test_secrets_are_not_shown() -> None:
 
 
 async def test_a_password_is_exchanged_once_for_many_calls(wire: Recorder) -> None:
-    calls = session(wire)
-    await asyncio.gather(*(calls.send("GET", "/user") for _ in range(5)))
+    client = connected(wire)
+    await asyncio.gather(*(client.counters() for _ in range(5)))
     assert wire.grants == ["password"]
     assert wire.paths.count("/user") == 5
 
 
 async def test_an_expired_token_is_refreshed_by_one_task(wire: Recorder, clock: FrozenClock) -> None:
-    calls = session(wire)
-    await calls.send("GET", "/user")
+    client = connected(wire)
+    await client.counters()
     clock.travel_to(clock.now() + TOKEN_LIFETIME + timedelta(seconds=1))
-    answers = await asyncio.gather(*(calls.send("GET", "/user") for _ in range(5)))
-    assert [answer.status_code for answer in answers] == [200] * 5
+    await asyncio.gather(*(client.counters() for _ in range(5)))
     assert wire.grants == ["password", "refresh_token"]
 
 
 async def test_the_password_is_used_again_when_the_refresh_token_is_refused(
     wire: Recorder, http: httpx.AsyncClient
 ) -> None:
-    calls = session(wire)
-    await calls.send("GET", "/user")
+    client = connected(wire)
+    await client.counters()
     await http.post("/_sandbox/reset")  # the sandbox forgets every token
-    assert (await calls.send("GET", "/user")).is_success
+    await client.counters()
     assert wire.grants == ["password", "refresh_token", "password"]
 
 
 async def test_a_token_that_is_refused_twice_is_a_refusal(wire: Recorder, http: httpx.AsyncClient) -> None:
     await http.post("/_sandbox/faults", json={"kind": "invalid_token", "path_prefix": "/user", "times": 2})
     with pytest.raises(SignNowRefused) as refused:
-        await session(wire).send("GET", "/user")
+        await connected(wire).counters()
     assert refused.value.upstream_code == "invalid_token"
     assert wire.paths.count("/user") == 2
 
 
 async def test_an_api_key_is_never_exchanged(wire: Recorder) -> None:
     with pytest.raises(SignNowRefused) as refused:
-        await session(wire, ApiKey("wrong")).send("GET", "/user")
+        await connected(wire, ApiKey("wrong")).counters()
     assert refused.value.upstream_code == "invalid_token"
     assert wire.paths == ["/user"]
 
@@ -104,7 +105,7 @@ async def test_wrong_credentials_are_refused_with_signnows_word(
     wire: Recorder, credentials: PasswordGrant, code: str
 ) -> None:
     with pytest.raises(SignNowRefused) as refused:
-        await session(wire, credentials).send("GET", "/user")
+        await connected(wire, credentials).counters()
     assert refused.value.upstream_code == code
 
 
@@ -114,6 +115,6 @@ async def test_a_write_that_got_no_token_certainly_did_not_happen(
 ) -> None:
     await http.post("/_sandbox/faults", json={"kind": kind, "path_prefix": "/oauth2", "times": 3})
     with pytest.raises(UpstreamError) as failure:
-        await session(wire).send("POST", "/user/folder", json={"name": "tenant"})
+        await connected(wire).create_signing_link("0" * 40)
     assert not isinstance(failure.value, UpstreamTimeout)
     assert wire.paths == ["/oauth2/token"] * 3

@@ -14,7 +14,7 @@ from inkmeter.errors import SignNowRefused, UpstreamError, UpstreamTimeout
 from integrations.protocols import SignatureField, Signer, SignNow, SignNowDocument, SignNowInvite
 from integrations.signnow.auth import ApiKey
 from integrations.signnow.client import CALLBACK_EVENTS, SignNowClient
-from integrations.signnow.documents import clean_email, read_document
+from integrations.signnow.objects import clean_email, read_document
 from integrations.signnow.sandbox.accounts import id_of
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +58,8 @@ async def test_an_upload_can_be_read_and_found_again(client: SignNow, lease: byt
         field_invites=(),
         free_form_invites=(),
         created_at=datetime(2026, 10, 1, 12, tzinfo=UTC),
+        folder_id=await client.ensure_folder("acme"),
+        owner="owner@sandbox.test",
     )
     assert await client.find_document(folder_id=await client.ensure_folder("acme"), file_name="op-1.pdf") == document
 

@@ -2,15 +2,11 @@
 
 import base64
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from signnow.api.auth.request import TokenGetRequest
 from signnow.api.document.request import (
     DocumentDeleteRequest,
@@ -22,6 +18,16 @@ from signnow.api.document.request import (
     FieldExtractPostRequest,
 )
 from signnow.api.document.request.data import Field, FieldCollection
+from signnow.api.documentgroup.request import (
+    DocumentGroupDeleteRequest,
+    DocumentGroupPostRequest,
+    DownloadDocumentGroupPostRequest,
+)
+from signnow.api.documentgroupinvite.request import (
+    CancelGroupInvitePostRequest,
+    GroupInviteGetRequest,
+    GroupInvitePostRequest,
+)
 from signnow.api.documentinvite.request import (
     CancelInvitePutRequest,
     FreeFormInviteGetRequest,
@@ -30,6 +36,7 @@ from signnow.api.documentinvite.request import (
 )
 from signnow.api.embeddedinvite.request import DocumentInviteLinkPostRequest, DocumentInvitePostRequest
 from signnow.api.folder.request import FolderGetRequest
+from signnow.api.template.request import CloneTemplatePostRequest, TemplatePostRequest
 from signnow.api.user.request import UserGetRequest
 from signnow.api.webhook.request import SubscriptionDeleteRequest, SubscriptionGetRequest, SubscriptionPostRequest
 from signnow.api.webhook.request.data import Attribute
@@ -37,29 +44,12 @@ from signnow.api.webhookv2.request import CallbacksAllGetRequest, EventSubscript
 from signnow.core import ApiClient, SignNowApiException
 from signnow.sdk import Sdk
 
-from inkmeter.clock import SystemClock
 from inkmeter.errors import UpstreamTimeout
 from integrations.signnow.auth import ApiKey
 from integrations.signnow.client import SignNowClient
-from integrations.signnow.sandbox import SandboxAccount, create_app
+from integrations.signnow.sandbox import SandboxAccount
 
 ACCOUNT = SandboxAccount()
-
-
-@pytest.fixture(scope="module")
-def server_url() -> Iterator[str]:
-    """A sandbox behind uvicorn, in a thread, on a free port."""
-    config = uvicorn.Config(create_app(clock=SystemClock()), ws="none", lifespan="on", log_config=None)
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
 
 
 @pytest.fixture
@@ -157,6 +147,32 @@ def test_it_embeds_a_document_with_text_tags(api: ApiClient, document_id: str, t
     link = api.send(request.with_document_id(tagged).with_field_invite_id(embedded["id"])).get_response()
     assert embedded["status"] == "pending"
     assert "route=fieldinvite" in link.data["link"]
+
+
+def test_it_makes_templates_and_copies_them(api: ApiClient, document_id: str) -> None:
+    place_field(api, document_id)
+    template_id = api.send(TemplatePostRequest(document_id, "Standard")).get_response().id
+    copied = api.send(CloneTemplatePostRequest("Copy").with_template_id(template_id)).get_response()
+    assert copied.name == "Copy"
+    (role,) = api.send(DocumentGetRequest().with_document_id(copied.id)).get_response().roles
+    assert role["name"] == "Signer 1"
+
+
+def test_it_sends_a_group(api: ApiClient, document_id: str, tmp_path: Path) -> None:
+    place_field(api, document_id)
+    group_id = api.send(DocumentGroupPostRequest([document_id], "Closing")).get_response().id
+    action = {"email": "ann@x.test", "role_name": "Signer 1", "action": "sign", "document_id": document_id}
+    step = {"order": 1, "invite_emails": [{"email": "ann@x.test"}], "invite_actions": [action]}
+    sent = api.send(GroupInvitePostRequest([step]).with_document_group_id(group_id)).get_response()
+    request = GroupInviteGetRequest().with_document_group_id(group_id).with_invite_id(sent.id)
+    invite = api.send(request).get_response().invite
+    assert (invite["status"], invite["steps"][0]["actions"][0]["status"]) == ("pending", "pending")
+    cancel = CancelGroupInvitePostRequest().with_document_group_id(group_id).with_invite_id(sent.id)
+    api.send(cancel)
+    file = api.send(DownloadDocumentGroupPostRequest("merged", "no").with_document_group_id(group_id))
+    assert Path(file.get_response().file_path).read_bytes().startswith(b"%PDF-")
+    api.send(DocumentGroupDeleteRequest().with_document_group_id(group_id))
+    assert api.send(DocumentGetRequest().with_document_id(document_id)).get_response().field_invites == []
 
 
 def test_it_manages_subscriptions(api: ApiClient) -> None:

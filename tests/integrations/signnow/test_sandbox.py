@@ -123,7 +123,7 @@ async def test_other_files_are_refused(http: httpx.AsyncClient, file_name: str) 
 
 
 async def test_any_bytes_and_any_name_survive_an_upload(http: httpx.AsyncClient) -> None:
-    content = bytes(range(256)) * 3 + b"\r\n--not-a-boundary\r\n\r\n"
+    content = b"%PDF-1.7\n" + bytes(range(256)) * 3 + b"\r\n--not-a-boundary\r\n\r\n"
     document_id = await upload(http, content, "Mietvertrag für Müller.pdf", name="Straße 1")
     document = (await http.get(f"/document/{document_id}")).json()
     assert (document["document_name"], document["original_filename"]) == ("Straße 1", "Mietvertrag für Müller.pdf")
@@ -271,6 +271,7 @@ async def test_nobody_signs_out_of_turn_or_twice(http: httpx.AsyncClient, lease:
 
 
 async def test_the_books_tell_what_happened_and_when(http: httpx.AsyncClient, clock: FrozenClock, lease: bytes) -> None:
+    clock.travel_to(datetime(2026, 10, 20, tzinfo=UTC))
     document_id = await upload(http, lease)
     folder_id = (await http.get(f"/document/{document_id}")).json()["parent_id"]
     await invite_two(http, document_id)

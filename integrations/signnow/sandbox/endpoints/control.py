@@ -1,5 +1,6 @@
 """`/_sandbox/`: what signers, the clock and a bad network do. None of it is SignNow's."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from inkmeter.clock import Clock
+from integrations.signnow.sandbox.accounts import id_of
 from integrations.signnow.sandbox.calls import read_json
 from integrations.signnow.sandbox.documents import Document
 from integrations.signnow.sandbox.faults import Fault, Kind
@@ -47,6 +49,7 @@ async def travel(request: Request) -> Response:
     if moment is None:
         raise refusal("now is missing")
     clock.travel_to(moment)
+    _world(request).let_invites_expire(_base_url(request))
     return await show_clock(request)
 
 
@@ -63,14 +66,44 @@ async def plan_fault(request: Request) -> Response:
 
 
 async def plan_mischief(request: Request) -> Response:
-    """`{"duplicate"?, "reorder"?, "drop"?}` is what the network does to callbacks from now on."""
+    """`{"duplicate"?, "reorder"?, "early"?, "drop"?}` is what the network does to callbacks from now on."""
     body, mischief = await read_json(request), _world(request).callbacks.mischief
     mischief.is_duplicating = bool(body.get("duplicate", mischief.is_duplicating))
     mischief.is_reordering = bool(body.get("reorder", mischief.is_reordering))
+    mischief.is_early = bool(body.get("early", mischief.is_early))
     try:
         mischief.drop = int(body.get("drop", mischief.drop))
     except (ValueError, TypeError):
         raise refusal("drop is a number") from None
+    return Response(status_code=204)
+
+
+async def turn_knobs(request: Request) -> Response:
+    """Any of the knobs, see `Knobs`; answers all of them."""
+    world = _world(request)
+    world.knobs = world.knobs.turned(await read_json(request))
+    return JSONResponse(asdict(world.knobs))
+
+
+async def list_links(request: Request) -> Response:
+    """What stands in the signers' mails: a link to the signing page for each invite that is pending."""
+    world, document, _ = await _act(request)
+    pending = [sent.email for sent in document.field_invites if sent.status == "pending"]
+    pending += [sent.email for sent in document.free_form_invites if sent.status == "pending"]
+    url = _base_url(request)
+    return JSONResponse([{"email": e, "link": world.signing_link(document, e, None, url)} for e in pending])
+
+
+async def accept(request: Request) -> Response:
+    """`{"organization_id", "email"}` accepts the invite to join, and leaves every other organization."""
+    body, world = await read_json(request), _world(request)
+    email, joined = str(body.get("email")), world.organizations.get(str(body.get("organization_id")))
+    if joined is None or email not in joined.members:
+        raise refusal("there is no such invite", status=404)
+    for organization in world.organizations.values():
+        if organization.owner_id != id_of(email):
+            organization.members.pop(email, None)
+    joined.members[email] = "active"
     return Response(status_code=204)
 
 
@@ -129,6 +162,9 @@ def _moment(value: str | None) -> datetime | None:
 ROUTES = [
     Route("/_sandbox/documents/{document_id}/sign", sign, methods=["POST"]),
     Route("/_sandbox/documents/{document_id}/decline", decline, methods=["POST"]),
+    Route("/_sandbox/documents/{document_id}/links", list_links, methods=["GET"]),
+    Route("/_sandbox/organizations/accept", accept, methods=["POST"]),
+    Route("/_sandbox/knobs", turn_knobs, methods=["POST"]),
     Route("/_sandbox/clock", show_clock, methods=["GET"]),
     Route("/_sandbox/clock", travel, methods=["POST"]),
     Route("/_sandbox/faults", plan_fault, methods=["POST"]),

@@ -1,10 +1,11 @@
 """`/v2/documents/{id}/embedded-invites`: the signers sign inside the operator's own page, no mail is sent."""
 
+from datetime import timedelta
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from integrations.signnow.sandbox.accounts import is_email, new_id
+from integrations.signnow.sandbox.accounts import is_email
 from integrations.signnow.sandbox.calls import Call, bearer
 from integrations.signnow.sandbox.documents import Document, FieldInvite
 from integrations.signnow.sandbox.endpoints.invites import turn_of
@@ -43,15 +44,18 @@ def _invite(call: Call, document: Document, recipient: dict[str, Any]) -> FieldI
 
 
 async def make_link(call: Call) -> Response:
-    """A link for the signer whose turn it is. It leads nowhere here: the control plane signs."""
-    document = call.document
+    """A link for the signer whose turn it is, to the sandbox's signing page."""
+    document, body = call.document, await call.json()
     invite = next((i for i in document.field_invites if i.id == call.request.path_params["invite_id"]), None)
     if invite is None:
         raise refusal("Field invite not found", 19002002, status=404)
     if invite.status not in ("pending", "fulfilled"):
         raise refusal("The field invite is not pending or fulfilled.", 19001028, status=403)
-    link = f"{call.base_url}/webapp/document/{document.id}?access_token={new_id()}&route=fieldinvite"
-    return JSONResponse({"data": {"link": link}})
+    minutes = body.get("link_expiration") or 15
+    if type(minutes) is not int or not 15 <= minutes <= 45:
+        raise refusal("link_expiration must be between 15 and 45", 19001000)
+    link = call.world.signing_link(document, invite.email, timedelta(minutes=minutes), call.base_url)
+    return JSONResponse({"data": {"link": f"{link}&route=fieldinvite"}})
 
 
 async def cancel(call: Call) -> Response:

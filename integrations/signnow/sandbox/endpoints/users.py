@@ -1,8 +1,12 @@
 """`/user`: who the token belongs to, and new users."""
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from starlette.responses import JSONResponse, Response
 
 from integrations.signnow.sandbox.accounts import is_email
+from integrations.signnow.sandbox.books import Fact
 from integrations.signnow.sandbox.calls import Call, basic, bearer
 from integrations.signnow.sandbox.refusals import INVALID_EMAIL, refusal
 
@@ -28,8 +32,9 @@ async def show_user(call: Call) -> Response:
             "has_atticus_access": False,
             "is_logged_in": True,
             "document_count": len(documents),
-            "monthly_document_count": monthly,
-            "lifetime_document_count": len(documents),
+            "monthly_document_count": str(monthly),  # SignNow sends numbers and strings
+            "lifetime_document_count": call.world.books.of(user.id, Fact.UPLOADS),
+            "billing_period": _billing_period(call.now),
             "googleapps": False,
             "facebookapps": False,
             "subscriptions": [],
@@ -41,6 +46,18 @@ async def show_user(call: Call) -> Response:
             "merchant_accounts": [],
         }
     )
+
+
+def _billing_period(now: datetime) -> dict[str, Any]:
+    """The calendar month: when an account's period really begins is its own matter."""
+    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (start + timedelta(days=31)).replace(day=1)
+    return {
+        "start_date": f"{start:%m/%d/%Y}",
+        "end_date": f"{end:%m/%d/%Y}",
+        "start_timestamp": int(start.timestamp()),
+        "end_timestamp": int(end.timestamp()),
+    }
 
 
 async def create_user(call: Call) -> Response:
