@@ -31,7 +31,7 @@ CYCLE_TOLERANCE: Final = timedelta(days=4)
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
 INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 """The kind of discrepancy that holds a push up."""
-HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.TAX_LOCATION)
+HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION)
 BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
 """Stripe's docs: a paused subscription makes no invoices."""
 MOST_ITEMS: Final = 250

@@ -12,7 +12,7 @@ from typing import Final
 from inkmeter.errors import SubscriptionInactive
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import invoices, jobs, pushing, refunds
+from services import invoice_states, invoices, jobs, pushing, refunds
 from services.comparing import MONEY, STATES, Difference, DifferenceKind
 from services.platform import Platform
 from services.pushing import ItemToBe
@@ -108,6 +108,7 @@ class Mender:
         theirs = await self.platform.stripe.invoice(self.theirs.id)
         async with transaction():
             events = await invoices.note_payment(self.platform, theirs)
+            await invoice_states.mirror_invoice(self.platform, theirs)
         for event in events or []:
             await self.platform.plugins.publish(event)
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from inkmeter.errors import PaymentRefused
-from integrations.protocols import StripeInvoice, StripeSubscription
+from integrations.protocols import UNKNOWN_ID, StripeInvoice, StripeSubscription
 from services import (
     card_orders,
     checkouts,
@@ -50,7 +50,7 @@ async def find_invoice(platform: Platform, invoice_id: str) -> StripeInvoice | N
     try:
         return await platform.stripe.invoice(invoice_id)
     except PaymentRefused as refusal:
-        if refusal.upstream_code != "resource_missing":
+        if refusal.upstream_code != UNKNOWN_ID:
             raise
         return None
 

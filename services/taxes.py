@@ -13,8 +13,12 @@ from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice
 from storage.tenants import Tenant
 
-TAX_LOCATION: Final = "TAX_LOCATION"
-"""The kind of discrepancy that holds a push up while Stripe does not know where a tenant is."""
+FINALIZATION: Final = "FINALIZATION"
+"""The kind of discrepancy that says that Stripe cannot finalize an invoice."""
+NO_LOCATION: Final = (
+    "Stripe cannot tax the invoice: the tenant's address is missing or not recognized. "
+    "Set it with updateTenant; the push goes on by itself."
+)
 
 
 def require_address(platform: Platform, tenant: Tenant) -> None:
@@ -27,19 +31,23 @@ def require_address(platform: Platform, tenant: Tenant) -> None:
 
 
 async def report_no_location(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
-    """Stripe does not finalize an invoice, for it does not know where the customer is."""
+    """Stripe does not finalize an invoice, for it does not know where the customer is. Its event may have told so."""
+    told = Discrepancy.filter(
+        tenant_id=invoice.tenant_id, kind=FINALIZATION, subject=str(invoice.id), state=DiscrepancyState.OPEN
+    )
+    if await told.update(explanation=NO_LOCATION):
+        return
     await discrepancies.open_discrepancy(
         platform,
         Discrepancy(
             tenant_id=invoice.tenant_id,
-            kind=TAX_LOCATION,
+            kind=FINALIZATION,
             subject=str(invoice.id),
             ours_minor=invoice.total_minor,
-            theirs_minor=theirs.subtotal.minor,
+            theirs_minor=theirs.total.minor,
             currency=invoice.currency,
             evidence={"stripe_invoice_id": theirs.id},
-            explanation="Stripe cannot tax the invoice: the tenant's address is missing or not recognized. "
-            "Set it with updateTenant; the push goes on by itself.",
+            explanation=NO_LOCATION,
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
         ),

@@ -302,7 +302,7 @@ async def test_without_a_valid_key_every_field_is_closed(world: World) -> None:
 
 async def test_the_operator_may_use_every_field(world: World) -> None:
     acme = await owner(world, "acme")
-    for field in (*QUERIES, *MUTATIONS.keys() - OPEN):
+    for field in (*QUERIES, *sorted(MUTATIONS.keys() - OPEN)):  # updateTenant has what failed tried again
         if field in ("sendInvite", "closePeriod", "subscribeTenant", "deprovisionTenant"):
             continue  # refused for other reasons here: sent before, not over, subscribed before; the last ends it all
         answer = await use(world.operator, field, acme.ids)

@@ -114,6 +114,17 @@ async def test_a_payment_whose_webhook_was_lost_is_taken_over(world: World) -> N
     assert [invoice.state for invoice in await Invoice.all()] == [InvoiceState.PAID]
 
 
+async def test_an_invoice_that_was_voided_and_nobody_was_told(world: World) -> None:
+    await join(world)
+    [theirs] = await invoices_at_stripe(world)
+    await spoil(world, "sums", theirs["id"], status="void")
+    await Invoice.all().update(state=InvoiceState.PUSHED, paid_at=None)
+    [found] = (await reconcile(world))["differences"]
+    assert (found["kind"], found["repair"]) == ("STATE", "TAKE_STATE")
+    assert (await reconcile(world, repair=True))["isClean"]
+    assert [invoice.state for invoice in await Invoice.all()] == [InvoiceState.VOID]
+
+
 async def test_what_comes_back_is_opened_again_and_repaired_again(world: World) -> None:
     await join(world)
     [theirs] = await invoices_at_stripe(world)

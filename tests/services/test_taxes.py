@@ -60,7 +60,7 @@ async def test_an_address_that_stripe_does_not_recognize_holds_the_invoice(taxed
     await customer.subscribe(await plan_of(taxed, FEE, fees="ADVANCE"))
     await taxed.work()
     [row] = await kept(taxed)
-    assert (row["kind"], row["state"]) == ("TAX_LOCATION", "OPEN")
+    assert (row["kind"], row["state"]) == ("FINALIZATION", "OPEN")
     assert [i["state"] for i in await billed(customer)] == ["FINALIZED"]
     await move(customer, ADDRESS)
     await taxed.work()
