@@ -30,6 +30,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from inkmeter.money import Money
+from inkmeter.ways import NextPlan as NextPlan
+from inkmeter.ways import PendingTopUp as PendingTopUp
+from inkmeter.ways import TopUpPack as TopUpPack
+from inkmeter.ways import UnpaidInvoice as UnpaidInvoice
 
 
 class InkmeterError(Exception):
@@ -96,32 +100,6 @@ class InvalidConfig(_Problems):
     """A price's configuration does not fit its billing model; every wrong path is listed."""
 
     code = "INVALID_CONFIG"
-
-
-@dataclass(frozen=True, slots=True)
-class TopUpPack:
-    """Units that the plan offers to buy, all together for `price`."""
-
-    units: int
-    price: Money
-
-
-@dataclass(frozen=True, slots=True)
-class PendingTopUp:
-    """Credits that were ordered by the plan's rule and are granted once they are paid. `id` is the order's UUID."""
-
-    id: str
-    units: int
-    price: Money
-
-
-@dataclass(frozen=True, slots=True)
-class NextPlan:
-    """The plan to go on with: the successor of the present one. `id` is its UUID."""
-
-    id: str
-    code: str
-    name: str
 
 
 def _ways_on(packs: Sequence[TopUpPack], next_plan: NextPlan | None) -> str:
@@ -200,15 +178,6 @@ class SpendCapReached(Refused):
             f"it resets at {resets_at.isoformat()}. Change the plan, ask for credits, or wait."
         )
         self.meter, self.cap, self.spent, self.price, self.resets_at = meter, cap, spent, price, resets_at
-
-
-@dataclass(frozen=True, slots=True)
-class UnpaidInvoice:
-    """An invoice that is owed, and Stripe's page where it can be paid. `id` is its UUID."""
-
-    id: str
-    total: Money
-    hosted_url: str | None
 
 
 class TenantRestricted(Refused):

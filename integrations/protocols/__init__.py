@@ -5,6 +5,15 @@ certainly did not take effect as `UpstreamError` (or `UpstreamRateLimited`); a c
 `UpstreamTimeout`. Nothing else leaves a gateway.
 """
 
+from integrations.protocols.catalog import FailedReports as FailedReports
+from integrations.protocols.catalog import StripeMeter as StripeMeter
+from integrations.protocols.catalog import StripePrice as StripePrice
+from integrations.protocols.catalog import StripePriceTerms as StripePriceTerms
+from integrations.protocols.catalog import StripeProduct as StripeProduct
+from integrations.protocols.invoices import StripeCreditNote as StripeCreditNote
+from integrations.protocols.invoices import StripeInvoice as StripeInvoice
+from integrations.protocols.invoices import StripeInvoiceHead as StripeInvoiceHead
+from integrations.protocols.invoices import StripeLine as StripeLine
 from integrations.protocols.journal import CallOutcome as CallOutcome
 from integrations.protocols.journal import CallState as CallState
 from integrations.protocols.journal import Journal as Journal
@@ -42,16 +51,7 @@ from integrations.protocols.signnow.invites import Reminder as Reminder
 from integrations.protocols.signnow.invites import Signer as Signer
 from integrations.protocols.stripe import NO_TAX_LOCATION as NO_TAX_LOCATION
 from integrations.protocols.stripe import UNKNOWN_ID as UNKNOWN_ID
-from integrations.protocols.stripe import FailedReports as FailedReports
 from integrations.protocols.stripe import MissedEvent as MissedEvent
 from integrations.protocols.stripe import Stripe as Stripe
-from integrations.protocols.stripe import StripeCreditNote as StripeCreditNote
 from integrations.protocols.stripe import StripeEvent as StripeEvent
-from integrations.protocols.stripe import StripeInvoice as StripeInvoice
-from integrations.protocols.stripe import StripeInvoiceHead as StripeInvoiceHead
-from integrations.protocols.stripe import StripeLine as StripeLine
-from integrations.protocols.stripe import StripeMeter as StripeMeter
-from integrations.protocols.stripe import StripePrice as StripePrice
-from integrations.protocols.stripe import StripePriceTerms as StripePriceTerms
-from integrations.protocols.stripe import StripeProduct as StripeProduct
 from integrations.protocols.stripe import StripeSubscription as StripeSubscription

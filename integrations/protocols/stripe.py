@@ -8,6 +8,8 @@ from typing import Final, Protocol
 
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
+from integrations.protocols.catalog import FailedReports, StripeMeter, StripePrice, StripePriceTerms, StripeProduct
+from integrations.protocols.invoices import StripeCreditNote, StripeInvoice, StripeInvoiceHead
 from integrations.protocols.payments import StripePayments
 
 UNKNOWN_ID: Final = "resource_missing"
@@ -31,137 +33,6 @@ class StripeSubscription:
     """The quantity of each price; None of a metered one."""
     pause_reason: str | None = None
     trial_ends_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StripeMeter:
-    """A billing meter: `payload_keys` are those of the customer and of the value in its events."""
-
-    id: str
-    event_name: str
-    is_active: bool
-    formula: str
-    payload_keys: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StripePriceTerms:
-    """What a recurring price of a product says, in minor units; with a meter it is metered, otherwise licensed.
-
-    `tiers` are (last unit or None, price of a unit, flat price), read as `tiers_mode` says; `package` is (size,
-    "up" or "down").
-    """
-
-    product_id: str
-    currency: str
-    interval: str
-    unit_amount: Decimal | None = None
-    meter_id: str | None = None
-    tiers: tuple[tuple[int | None, Decimal, Decimal], ...] = ()
-    tiers_mode: str | None = None
-    package: tuple[int, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StripePrice:
-    """A price as it stands at Stripe."""
-
-    id: str
-    is_active: bool
-    lookup_key: str | None
-    terms: StripePriceTerms
-
-
-@dataclass(frozen=True, slots=True)
-class StripeProduct:
-    """A product as it stands at Stripe."""
-
-    id: str
-    name: str
-    is_active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FailedReports:
-    """Reports that Stripe has not counted: its code for what is wrong, by identifier, as far as it names them."""
-
-    codes: Mapping[str, str]
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class StripeLine:
-    """A line of a Stripe invoice. `invoice_item_id` (ii_…) is set on lines that were added as invoice items,
-    `price_id` and `quantity` on those that Stripe made of a price.
-    """
-
-    id: str
-    invoice_item_id: str | None
-    description: str | None
-    amount: Money
-    period: tuple[datetime, datetime]
-    price_id: str | None = None
-    quantity: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StripeInvoice:
-    """A Stripe invoice with all of its lines (paged to the end). `status`: draft, open, paid, void, uncollectible.
-
-    `total` is `subtotal` less the `discounts` of the whole invoice, plus the taxes on top (`exclusive_tax`).
-    `settled_at` is when it became paid, void or uncollectible; why uncollectible is told since API version 2026-10-28.
-    """
-
-    id: str
-    customer_id: str
-    subscription_id: str | None
-    status: str
-    billing_reason: str | None
-    is_advancing: bool
-    period: tuple[datetime, datetime]
-    subtotal: Money
-    discounts: Money
-    exclusive_tax: Money
-    total: Money
-    amount_due: Money
-    amount_paid: Money
-    attempt_count: int
-    next_payment_attempt_at: datetime | None
-    number: str | None
-    """Since it was finalized."""
-    hosted_url: str | None
-    pdf_url: str | None
-    finalization_error: str | None
-    """Stripe's code for why it could not finalize it, and its words."""
-    finalization_problem: str | None
-    metadata: Mapping[str, str]
-    subscription_metadata: Mapping[str, str]
-    """The subscription's metadata as it was when the invoice was made."""
-    lines: tuple[StripeLine, ...]
-    settled_at: datetime | None = None
-    uncollectible_reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StripeInvoiceHead:
-    """A Stripe invoice as a list shows it, without its lines."""
-
-    id: str
-    subscription_id: str | None
-    status: str
-    created_at: datetime
-    subtotal: Money
-    metadata: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StripeCreditNote:
-    """What was taken off a finalized invoice; a void one counts for nothing."""
-
-    id: str
-    amount: Money
-    is_void: bool
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ TYPES: dict[type[Field], set[str]] = {  # type: ignore[type-arg]
 }
 
 MIGRATIONS = sorted(path.stem for path in Path(migrations.__file__).parent.glob("0*.py"))
+PAYMENTS = next(name for name in MIGRATIONS if name.endswith("_payments"))
 MODELS = [
     found
     for name in MODEL_MODULES
@@ -201,7 +202,7 @@ async def test_stored_invoices_survive_that_a_period_may_have_several(
         "VALUES (1, ?, ?, ?, 'TOP_UP', 'USD', 900, 0, 'USD', 0, 'PAID', 1)"
     )
     with monkeypatch.context() as patch:
-        payments = import_module("storage.migrations.0005_payments")
+        payments = import_module(f"storage.migrations.{PAYMENTS}")
         patch.setattr(payments.Migration, "operations", [])
         async with open_database(database_url):
             await insert_new(a_tenant())
@@ -228,10 +229,10 @@ async def test_stored_invoices_survive_that_a_period_may_have_several(
             )
             with pytest.raises(IntegrityError):
                 await rows(invoice, other, key, key)
-            await rows("DELETE FROM tortoise_migrations WHERE name = '0005_payments'")
+            await rows("DELETE FROM tortoise_migrations WHERE name = ?", PAYMENTS)
     for _ in range(2):  # a lost record does no harm here either
         async with open_database(database_url):
-            await rows("DELETE FROM tortoise_migrations WHERE name = '0005_payments'")
+            await rows("DELETE FROM tortoise_migrations WHERE name = ?", PAYMENTS)
     async with open_database(database_url):
         await rows(invoice, other, key, key)
         found = await rows("SELECT i.id FROM invoice i JOIN line_item l ON l.invoice_id = i.id")
