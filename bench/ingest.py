@@ -68,10 +68,13 @@ def events(size: int) -> list[dict[str, Any]]:
 
 
 def raw_rows(size: int) -> list[tuple[Any, ...]]:
-    return [
-        (0, str(new_id()), uuid4().hex, "api_calls", 3, 1, 1, False, "raw", None, 0, None, None, None)
-        for _ in range(size)
-    ]
+    """The same events as rows, in the order of the table's columns."""
+    same = {
+        "tenant_id": 0, "meter": "api_calls", "quantity": 3, "occurred_at": 1, "recorded_at": 1, "is_late": False,
+        "source": "raw", "upstream_units": 0,
+    }  # fmt: skip
+    made = [{**same, "id": str(new_id()), "idempotency_key": uuid4().hex} for _ in range(size)]
+    return [tuple(row.get(name) for name in EVENT) for row in made]
 
 
 class RawSqlite:

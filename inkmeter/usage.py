@@ -125,11 +125,12 @@ def packs(quantity: Decimal, size: Decimal | int, rounding: Rounding = Rounding.
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _MAX_DIGITS: Final = 30
+_TOO_LONG: Final = 10**_MAX_DIGITS
 
 
 def read_quantity(value: object) -> int | Decimal:
     """A quantity as it comes in JSON: a whole number, or any exact one as a string. Raises ValueError with the rule."""
-    if type(value) is int and abs(value) < 10**_MAX_DIGITS:
+    if type(value) is int and -_TOO_LONG < value < _TOO_LONG:
         return value
     if isinstance(value, str) and len(value) <= _MAX_DIGITS and _NUMBER.fullmatch(value):
         return Decimal(value)

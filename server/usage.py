@@ -2,7 +2,7 @@
 
     {"meter": "api_calls", "quantity": 3, "idempotencyKey": "call-1", "properties": {"region": "eu"}}
 
-For producers that send thousands a second: a typed GraphQL list costs several times the CPU per event.
+For producers that send thousands a second: a typed GraphQL list costs up to twice the CPU per event.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

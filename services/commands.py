@@ -233,8 +233,9 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
                 want.at(command.tenant_id, to_micros(command.created_at))
                 want.operations.append((command.tenant_id, command.idempotency_key))
             case Record():
-                want.at(command.tenant_id, to_micros(min(fact.occurred_at for fact in command.facts)))
-                want.at(command.tenant_id, to_micros(max(fact.occurred_at for fact in command.facts)))
+                moments = [fact.occurred_at for fact in command.facts]
+                want.at(command.tenant_id, to_micros(min(moments)))
+                want.at(command.tenant_id, to_micros(max(moments)))
                 if with_events:
                     want.events += ((command.tenant_id, fact.idempotency_key) for fact in command.facts)
                 for fact in command.facts:

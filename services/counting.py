@@ -38,11 +38,11 @@ def deltas(
     sign: int = 1,
 ) -> list[tuple[str, int]]:
     """By how much an event changes each meter's counter. Values that are told apart are noted as seen."""
-    found = (
-        (meter.code, _delta(batch, tenant_id, gate, meter, quantity, properties, sign))
+    return [
+        (meter.code, delta)
         for meter in batch.meters.fed_by(code)
-    )
-    return [(meter, delta) for meter, delta in found if delta]
+        if (delta := _delta(batch, tenant_id, gate, meter, quantity, properties, sign))
+    ]
 
 
 def change(

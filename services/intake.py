@@ -62,7 +62,7 @@ def _is_good(book: MeterBook, event: NewEvent, now: datetime) -> bool:
         and key.isprintable()
         and " " not in key
         and not key.startswith(OWN_KEYS)
-        and (event.occurred_at is None or event.occurred_at <= now + CLOCK_SKEW)
+        and (event.occurred_at is None or event.occurred_at <= now or event.occurred_at <= now + CLOCK_SKEW)
     )
 
 

@@ -10,6 +10,7 @@ from inkmeter.errors import NotFound
 from services.platform import Platform
 from storage.keys import ApiKey as ApiKey
 from storage.keys import Role as Role
+from storage.keys import find_key
 from storage.tenants import Tenant
 
 PREFIXES: Final = {Role.OPERATOR: "ink_op_", Role.TENANT: "ink_tn_"}
@@ -69,8 +70,8 @@ async def find_viewer(key: str) -> Viewer | None:
     """Whom a key speaks for; None for an unknown or revoked one, or none at all."""
     if not key:
         return None
-    found = await ApiKey.get_or_none(hash=_hash(key), revoked_at=None)
-    return Viewer(found.id, found.role, found.tenant_id) if found else None
+    found = await find_key(_hash(key))
+    return Viewer(*found) if found else None
 
 
 def _hash(key: str) -> str:

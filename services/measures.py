@@ -65,7 +65,7 @@ class MeterBook:
 
 def is_counted(meter: Meter, properties: Mapping[str, str]) -> bool:
     """Whether an event with these properties passes the meter's filters."""
-    return all(properties.get(name) in values for name, values in meter.filters.items())
+    return not meter.filters or all(properties.get(name) in values for name, values in meter.filters.items())
 
 
 def added(meter: Meter, quantity: int, properties: Mapping[str, str]) -> int | None:

@@ -12,8 +12,8 @@ from inkmeter.periods import BillingPeriod
 from services import jobs
 from services.platform import Platform
 from storage.database import insert_new, transaction
+from storage.subscriptions import Covered as Covered
 from storage.subscriptions import (
-    Covered,
     Period,
     PeriodState,
     Subscription,
@@ -117,6 +117,14 @@ async def require_spans(tenant_id: int) -> list[Covered]:
     spans = await covered_spans(tenant_id)
     if not spans:
         raise SubscriptionInactive("the tenant has no subscription; call subscribeTenant first")
+    return spans
+
+
+async def running_spans(tenant_id: int) -> list[Covered]:
+    """The same of a tenant with a running subscription. Raises SubscriptionInactive without one."""
+    spans = await covered_spans(tenant_id)
+    if not any(span.is_running for span in spans):
+        raise SubscriptionInactive("the tenant has no running subscription; call subscribeTenant first")
     return spans
 
 

@@ -1,5 +1,6 @@
 """Recording usage: counted facts, each once."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -7,11 +8,12 @@ from typing import Final, NamedTuple
 
 from inkmeter.errors import Conflict, InvalidInput, Refused
 from inkmeter.events import UsageRecorded
-from services import meters, operations, periods, subscriptions
+from services import meters, operations, periods
 from services.commands import Fact, Record
 from services.intake import NewEvent as NewEvent
 from services.intake import read_fact
 from services.measures import quantity_of
+from services.periods import Covered
 from services.platform import Platform
 from services.problems import Problems
 from storage.tenants import Tenant
@@ -46,37 +48,43 @@ async def record_usage(
     problems = Problems()
     problems.check(1 <= len(events) <= most, f"needs 1 to {most} events", "events")
     problems.refuse()
-    await subscriptions.require_subscription(tenant.id)
+    spans = await periods.running_spans(tenant.id)
     book = await meters.find_meters(platform, *{event.meter for event in events})
     now = platform.clock.now()
-    results: dict[int, RecordResult] = {}
     facts: list[Fact] = []
-    places: list[int] = []
+    refused: dict[int, Refused] = {}
     for index, event in enumerate(events):
         try:
             facts.append(read_fact(book, event, now, index))
-            places.append(index)
         except InvalidInput as refusal:
-            results[index] = RecordResult(event.idempotency_key, RecordStatus.REFUSED, refusal)
-    units: dict[str, list[int]] = {}
-    for index, fact, answer in zip(places, facts, await _record(platform, tenant, facts, now), strict=True):
+            refused[index] = refusal
+    answers = await _record(platform, tenant, spans, facts, now)
+    units: defaultdict[str, list[int]] = defaultdict(list)
+    for fact, answer in zip(facts, answers, strict=True):
         if answer is True:
-            results[index] = RecordResult(fact.idempotency_key, RecordStatus.RECORDED)
-            units.setdefault(fact.meter, []).append(fact.quantity)
-        else:
-            results[index] = _not_recorded(fact, index, answer)
+            units[fact.meter].append(fact.quantity)
     for meter in sorted(units):
         total = quantity_of(book[meter], sum(units[meter])) if book[meter].decimals else sum(units[meter])
         await platform.plugins.publish(UsageRecorded(str(tenant.public_id), now, meter, total, len(units[meter])))
-    return [results[index] for index in range(len(events))]
+    for index in refused:  # in order: each finds its place
+        answers.insert(index, refused[index])
+    recorded = RecordStatus.RECORDED
+    return [
+        RecordResult(event.idempotency_key, recorded)
+        if answer is True
+        else _not_recorded(event.idempotency_key, index, answer)
+        for index, (event, answer) in enumerate(zip(events, answers, strict=True))
+    ]
 
 
-async def _record(platform: Platform, tenant: Tenant, facts: Sequence[Fact], now: datetime) -> list[bool | Refused]:
+async def _record(
+    platform: Platform, tenant: Tenant, spans: list[Covered], facts: Sequence[Fact], now: datetime
+) -> list[bool | Refused]:
     """Count facts; those at moments that no subscription covers are refused, each by itself."""
     if not facts:
         return []
-    spans = await periods.require_spans(tenant.id)
-    first, last = min(fact.occurred_at for fact in facts), max(fact.occurred_at for fact in facts)
+    moments = [fact.occurred_at for fact in facts]
+    first, last = min(moments), max(moments)
     if any(first in span and last in span for span in spans):  # nearly always: nothing need be looked at one by one
         answers: list[bool | Refused] = await operations.submit(platform, Record(tenant.id, facts, now))
         return answers
@@ -89,9 +97,9 @@ async def _record(platform: Platform, tenant: Tenant, facts: Sequence[Fact], now
     ]
 
 
-def _not_recorded(fact: Fact, index: int, answer: bool | Refused) -> RecordResult:
+def _not_recorded(key: str, index: int, answer: bool | Refused) -> RecordResult:
     if isinstance(answer, Conflict):
         answer = Conflict(answer.message, path=("events", str(index), *answer.path))
     if isinstance(answer, Refused):
-        return RecordResult(fact.idempotency_key, RecordStatus.REFUSED, answer)
-    return RecordResult(fact.idempotency_key, RecordStatus.DUPLICATE)
+        return RecordResult(key, RecordStatus.REFUSED, answer)
+    return RecordResult(key, RecordStatus.DUPLICATE)

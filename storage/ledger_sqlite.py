@@ -17,7 +17,13 @@ EVENTS_PER_STATEMENT: Final = 250
 _MARKS = f"({', '.join('?' * len(columns.EVENT))})"
 _ONE_EVENT = f"INSERT INTO usage_event ({', '.join(columns.EVENT)}) VALUES {_MARKS}"
 _MANY_EVENTS = _ONE_EVENT + f", {_MARKS}" * (EVENTS_PER_STATEMENT - 1)
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 0")
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 0",
+    "cache_size = -65536",  # KiB: keys are random, and the two megabytes that are usual do not hold their index
+)
 _TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 
 from storage import ledger_queries as queries
+from storage.ids import read_id
 from storage.ledger import (
     Account,
     Gate,
@@ -34,7 +34,7 @@ Rows = Iterable[Sequence[Any]]
 
 
 def _uuid(value: Any) -> Any:
-    return UUID(str(value)) if value is not None else None
+    return read_id(value) if type(value) is str else value
 
 
 def keys_of(wanted: Wanted, gates: Mapping[int, Sequence[Gate]]) -> dict[str, tuple[Query, list[tuple[Any, ...]]]]:

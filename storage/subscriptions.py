@@ -175,6 +175,7 @@ class Covered:
     subscription_id: UUID
     start: datetime
     end: datetime | None
+    is_running: bool
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment and (self.end is None or moment < self.end)
@@ -183,9 +184,9 @@ class Covered:
 async def covered_spans(tenant_id: int) -> list[Covered]:
     """What the tenant's subscriptions cover, in order."""
     found = await rows(
-        "SELECT s.id, s.ended_at, MIN(p.starts_at) AS starts_at FROM subscription s "
+        "SELECT s.id, s.ended_at, s.state, MIN(p.starts_at) AS starts_at FROM subscription s "
         "JOIN billing_period p ON p.tenant_id = s.tenant_id AND p.subscription_id = s.id "
-        "WHERE s.tenant_id = ? GROUP BY s.id, s.ended_at ORDER BY 3",
+        "WHERE s.tenant_id = ? GROUP BY s.id, s.ended_at, s.state ORDER BY 4",
         tenant_id,
     )
     return [
@@ -193,6 +194,7 @@ async def covered_spans(tenant_id: int) -> list[Covered]:
             UUID(str(entry["id"])),
             from_micros(entry["starts_at"]),
             from_micros(entry["ended_at"]) if entry["ended_at"] is not None else None,
+            entry["state"] == SubscriptionState.ACTIVE,
         )
         for entry in found
     ]
