@@ -161,7 +161,7 @@ async def test_leaving(city: City) -> None:
 
 async def test_reporting_to_meters(city: City) -> None:
     """Eight units were reported; a correction takes them back, and six are reported anew."""
-    most = 12
+    most = 26
     terms = await plans.create_plan(
         city.platform,
         CreatePlan(

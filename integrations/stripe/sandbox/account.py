@@ -50,10 +50,9 @@ class Account:
         http: httpx.AsyncClient | None,
         default_card: Card,
         after_retries: AfterRetries,
-        thin_webhook_url: str | None = None,
     ) -> None:
         self.clock, self.api_key = clock, api_key
-        self.deliveries = Deliveries(http, thin_webhook_url, webhook_secret)
+        self.deliveries = Deliveries(http, webhook_url, webhook_secret)
         self._webhook_url, self._webhook_secret = webhook_url, webhook_secret
         self._default_card, self._after_retries = default_card, after_retries
         self.reset()

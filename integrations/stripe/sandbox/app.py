@@ -70,13 +70,12 @@ def create_app(
     http: httpx.AsyncClient | None = None,
     default_card: Card = "success",
     after_retries: AfterRetries = "past_due",
-    thin_webhook_url: str | None = None,
 ) -> Starlette:
     """A Stripe account in memory, with a control plane under `/_sandbox/`.
 
     Events go to `webhook_url`, signed with `webhook_secret`, through `http`. `default_card` is what new
     customers pay with; `after_retries` is what becomes of a subscription when the last retry of a charge has
-    failed. Thin events go to `thin_webhook_url`, signed with the same secret.
+    failed. Thin events go there, too.
     """
     account = Account(
         clock,
@@ -86,7 +85,6 @@ def create_app(
         http=http,
         default_card=default_card,
         after_retries=after_retries,
-        thin_webhook_url=thin_webhook_url,
     )
 
     @asynccontextmanager
