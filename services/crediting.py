@@ -4,7 +4,10 @@ A counter's units beyond what is included need credits. Those of used units are 
 event; those of reserved units are `pledged`: nobody else gets them until the operation has ended.
 """
 
+from typing import Final
 from uuid import UUID
+
+import orjson
 
 from inkmeter.errors import Conflict, NotFound
 from inkmeter.events import CreditsToppedUp
@@ -21,6 +24,9 @@ from storage.fields import from_micros, to_micros
 from storage.ids import new_id
 from storage.ledger import CREDITED, PLEDGED, RESERVED, USED, Account, Gate, Spent, StoredGrant
 from storage.ledger_tables import in_order
+
+EXPIRE: Final = "credits.expire"
+"""The topic of the job that ends a grant."""
 
 
 def standing(batch: Batch, account: Account, gate: Gate, meter: str, moment: int) -> Standing:
@@ -109,10 +115,21 @@ def _give_back(batch: Batch, tenant_id: int, gate: Gate, meter: str, units: int,
             consumed.insert(0, (grant_id, taken - back))
         if grant_id in known:
             _move(batch, known[grant_id], CreditEntryKind.RETURNED, back, gate.starts_at, event_id)
+            if _is_expired(known[grant_id], batch.now):
+                _end_again(batch, tenant_id, grant_id)
         else:
+            _end_again(batch, tenant_id, grant_id)  # if it has expired, which is not known here
             batch.writes.drawn[tenant_id, grant_id] = batch.writes.drawn.get((tenant_id, grant_id), 0) + back
             _enter(batch, tenant_id, grant_id, meter, CreditEntryKind.RETURNED, back, gate.starts_at, event_id)
         batch.add(tenant_id, gate.starts_at, meter, credited=-back)
+
+
+def _end_again(batch: Batch, tenant_id: int, grant_id: UUID) -> None:
+    """Have what came back to a grant after its end expire, too."""
+    payload = orjson.dumps({"grant": str(grant_id)}).decode()
+    batch.writes.jobs.append(
+        (tenant_id, str(new_id()), EXPIRE, f"returned:{new_id()}", payload, "WAITING", batch.now, batch.now)
+    )
 
 
 def _move(
@@ -233,6 +250,8 @@ def restore_credits(batch: Batch, command: RestoreCredits) -> bool:
         return False
     grant = next(g for g in batch.known.grants if (g.tenant_id, g.id) == (command.tenant_id, command.grant_id))
     _move(batch, grant, command.kind, min(command.units, grant.units - grant.remaining), note=command.note)
+    if _is_expired(grant, batch.now):
+        _end_again(batch, grant.tenant_id, grant.id)
     batch.known.taken.add((command.tenant_id, command.note))
     return True
 

@@ -13,6 +13,7 @@ from inkmeter.money import Money
 from inkmeter.usage import Meter
 from services import jobs, meters, operations, overdue, paid_refunds, phases, refunds, subscriptions
 from services.commands import GrantCredits, TakeCredits
+from services.crediting import EXPIRE as EXPIRE
 from services.decisions import packs_of
 from services.limits import most_credits
 from services.measures import LEVELS
@@ -30,7 +31,6 @@ from storage.jobs import Job
 from storage.ledger import StoredGrant
 from storage.tenants import Tenant
 
-EXPIRE: Final = "credits.expire"
 MAX_PRIORITY: Final = 100
 MAX_NOTE: Final = 500
 PLEDGED_PAUSE: Final = timedelta(minutes=5)
@@ -248,7 +248,8 @@ async def _taken_before(grant: CreditGrant, note: str, units: int | None) -> int
 
 async def expire_credits(platform: Platform, job: Job) -> None:
     """The job: what nobody has used of a grant ends. What is pledged to operations without an answer waits for them."""
-    grant = await CreditGrant.get_or_none(tenant_id=job.tenant_id, idempotency_key=job.payload["key"])
+    which = {"idempotency_key": job.payload["key"]} if "key" in job.payload else {"id": job.payload["grant"]}
+    grant = await CreditGrant.get_or_none(tenant_id=job.tenant_id, **which)
     now = platform.clock.now()
     if grant is not None and grant.expires_at is not None:
         if grant.expires_at > now:

@@ -195,6 +195,9 @@ async def test_what_returns_to_an_expired_grant_counts_as_expired(world: World) 
     await expect(customer, balance=0, expired=2, consumed=3)
     assert await correct(customer, "a", None) is True
     await expect(customer, balance=0, expired=5, consumed=0)
+    await world.work()
+    assert [(e["kind"], e["units"]) for e in await history(customer)][-2:] == [("RETURNED", "3"), ("EXPIRED", "-3")]
+    await expect(customer, balance=0, expired=5, consumed=0)
 
 
 async def test_expiry_waits_for_what_is_pledged(world: World) -> None:
