@@ -58,12 +58,10 @@ async def reconcile_signnow(
     platform: Platform,
     month: str,
     tenant: Tenant | None = None,
-    listed: Mapping[int, Sequence[SignNowDocument]] | None = None,
 ) -> list[ReconciledRow]:
     """Compare a calendar month in UTC, of one tenant, or of all with a row for the sum, which comes last.
 
-    `listed` are the documents that lie in the tenants' folders, where they are known. A gap of a tenant's that nothing
-    explains is stored as a discrepancy, once. Raises InvalidInput and UpstreamError.
+    A gap of a tenant's that nothing explains is stored as a discrepancy, once. Raises InvalidInput and UpstreamError.
     """
     start, end = check_month(month)
     table = await upstream_costs.load_table(platform)
@@ -80,7 +78,7 @@ async def reconcile_signnow(
     rows = []
     for owner in [tenant] if tenant is not None else await Tenant.all().order_by("id"):
         book = books.get(owner.id, _Book())
-        sighting = await _look(platform, owner, book, start, end, (listed or {}).get(owner.id, ()))
+        sighting = await _look(platform, owner, book, start, end)
         figure = figure_of(figures, month, owner.signnow_folder_id) if owner.signnow_folder_id else None
         basis, theirs, causes = await _compare(owner, book, sighting, figure, start, end)
         told, unexplained = explain(theirs - book.units, causes) if theirs is not None else ([], 0)
@@ -120,9 +118,10 @@ async def _look(
     book: _Book,
     start: datetime,
     end: datetime,
-    others: Sequence[SignNowDocument],
 ) -> upstream_sightings.Sighting | None:
-    """Look at the documents that were invited in the month, and at those made in it that we have not invited."""
+    """Look at the documents that were invited in the month, at those made in it that we have not invited, and at what
+    somebody else has put into the tenant's folder.
+    """
     made = await Document.filter(tenant_id=tenant.id, created_at__gte=start, created_at__lt=end, sent_at=None)
     ids = sorted({event.document_id for event in book.events if event.document_id is not None}, key=str)
     if len(made) + len(ids) > MAX_DOCUMENTS:
@@ -133,7 +132,23 @@ async def _look(
         for d in await Document.filter(tenant_id=tenant.id, id__in=ids[at : at + 500])
     ]
     documents = [*sent, *(document for document in made if document.id not in set(ids))]
-    return await upstream_sightings.look(platform, tenant.id, documents, book.events, others)
+    foreign = await _foreign(platform, tenant, start, end)
+    return await upstream_sightings.look(platform, tenant.id, documents, book.events, foreign)
+
+
+async def _foreign(platform: Platform, tenant: Tenant, start: datetime, end: datetime) -> list[SignNowDocument]:
+    """The documents of the month in the tenant's folder that we did not make."""
+    if tenant.signnow_folder_id is None:
+        return []
+    listed = platform.signnow.list_documents(tenant.signnow_folder_id, created_since=start)
+    found = [document async for document in listed if start <= document.created_at < end]
+    ids = [document.id for document in found]
+    ours = {
+        document.signnow_document_id
+        for at in range(0, len(ids), 500)
+        for document in await Document.filter(tenant_id=tenant.id, signnow_document_id__in=ids[at : at + 500])
+    }
+    return [document for document in found if document.id not in ours]
 
 
 async def _compare(

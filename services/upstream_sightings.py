@@ -38,10 +38,10 @@ async def look(
     tenant_id: int,
     documents: Sequence[Document],
     events: Iterable[UpstreamEvent],
-    others: Iterable[SignNowDocument] = (),
+    foreign: Iterable[SignNowDocument] = (),
 ) -> Sighting:
-    """Look at each document once. `events` are those of the documents, `others` lie in the tenant's folder and are
-    perhaps not ours. Raises UpstreamError.
+    """Look at each document once. `events` are those of the documents; `foreign` ones lie in the folder and are
+    not ours. Raises UpstreamError.
     """
     counted: Counter[UUID | None] = Counter()
     in_development: set[UUID | None] = set()
@@ -62,10 +62,9 @@ async def look(
             reason = _reason(theirs, there, ours, states.get(document.id, ()), is_development=is_development)
             if reason is not None:
                 causes[reason] += there - ours
-    known = {document.signnow_document_id for document in documents}
-    foreign = sum(units_there(theirs) for theirs in others if theirs.id not in known)
-    causes[GapReason.WEB_APP] += foreign
-    return Sighting(units + foreign, [Cause(reason, count) for reason, count in sorted(causes.items()) if count])
+    elsewhere = sum(map(units_there, foreign))
+    causes[GapReason.WEB_APP] += elsewhere
+    return Sighting(units + elsewhere, [Cause(reason, count) for reason, count in sorted(causes.items()) if count])
 
 
 async def _see(platform: Platform, document: Document, limit: asyncio.Semaphore) -> SignNowDocument | None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.upstream_gaps import Cause, GapReason, explain, figure_of
-from services.upstream_reconciling import reconcile_signnow
 from storage.discrepancies import Discrepancy
 from storage.documents import Document
+from storage.tenants import Tenant
 from storage.upstream import UpstreamFigure
 from storage.usage import UsageEvent
 from tests.services.steps import INVITES, Customer, do, fault, problems, raw_id, refused, sign_up
@@ -133,15 +133,18 @@ async def test_a_figure_of_signnows_goes_before_its_documents(world: World) -> N
 
 async def test_documents_in_the_folder_that_are_not_ours(world: World) -> None:
     acme = await sign_up(world, INVITES)
-    sent = await acme.send(1)
-    ours = await world.platform.signnow.document(await theirs(sent))
-    files = {"file": ("web.pdf", world.pdf(), "application/pdf")}
-    made = (await world.signnow.post("/document", files=files, headers=HEADERS)).json()
-    await invite_in_the_web_app(world, made["id"])
-    foreign = await world.platform.signnow.document(made["id"])
-    listed = {acme.tenant.id: [ours, foreign]}
-    row, _ = await reconcile_signnow(world.platform, "2026-03", listed=listed)
-    assert (row.ours, row.theirs, list(row.causes), row.unexplained) == (1, 2, [Cause(GapReason.WEB_APP, 1)], 0)
+    await acme.send(1)
+    folder = (await Tenant.get(id=acme.tenant.id)).signnow_folder_id
+    for place in (folder, None):  # one beside the folder is nobody's
+        files = {"file": ("web.pdf", world.pdf(), "application/pdf")}
+        data = {"folder_id": place} if place else {}
+        made = (await world.signnow.post("/document", files=files, data=data, headers=HEADERS)).json()
+        await invite_in_the_web_app(world, made["id"])
+    row, total = await reconcile(world)
+    assert (row["ours"], row["theirs"], causes(row), row["unexplained"]) == ("1", "2", {"WEB_APP": "1"}, "0")
+    await world.travel_to(START + timedelta(days=31))
+    _, total = await reconcile(world, "2026-04")
+    assert (total["ours"], total["theirs"]) == ("0", "0"), "ours of another month is not foreign"
 
 
 async def test_signnow_that_is_away_is_told(world: World) -> None:
