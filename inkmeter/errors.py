@@ -15,6 +15,7 @@ InkmeterError                    code, message
 │   ├── UpstreamUnavailable      SignNow or Stripe cannot be used now; nothing happened
 │   ├── OutcomeUnknown           SignNow did not answer; the operation stays reserved until it is settled
 │   ├── SignNowRefused           SignNow said no, with its reason
+│   ├── SignNowNotConnected      the tenant's own SignNow user has to consent (again); nothing happened
 │   ├── PaymentRefused           Stripe said no, with its reason
 │   └── WebhookRejected          a delivery that is not authentic or not readable
 ├── UpstreamError                SignNow or Stripe could not be used; outcome known: nothing happened
@@ -218,6 +219,15 @@ class SignNowRefused(Refused):
     def __init__(self, message: str, *, upstream_code: str | None = None, path: Sequence[str] = ()) -> None:
         super().__init__(message, path=path)
         self.upstream_code = upstream_code
+
+
+class SignNowNotConnected(Refused):
+    """No token opens the SignNow account that is wanted: its user has not consented yet, or has withdrawn it.
+
+    Nothing happened.
+    """
+
+    code = "SIGNNOW_NOT_CONNECTED"
 
 
 class PaymentRefused(Refused):

@@ -9,14 +9,15 @@ from resolvers.dunning import dunning_type
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator, require_viewer
 from resolvers.subscriptions import subscription_type
+from schema import provisioning as step_types
 from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
 from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
-from services import addresses, deprovisioning, subscriptions, tenants
+from services import addresses, deprovisioning, provisioning, subscriptions, tenants
 from services.addresses import Address
 from services.platform import Platform
-from services.tenants import ProvisionTenant, Tenant
+from services.tenants import Isolation, ProvisionTenant, Tenant
 
 
 async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
@@ -32,6 +33,15 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
         grace_until=tenant.grace_until,
         dunning=await dunning_type(platform, tenant),
         provisioning_problem=tenant.provisioning_problem,
+        isolation=step_types.Isolation[tenant.isolation.name],
+        provisioning=[
+            step_types.ProvisioningStep(
+                step=step_types.ProvisioningStepName[taken.step.name],
+                state=step_types.ProvisioningStepState[taken.state.name],
+                error=taken.error,
+            )
+            for taken in await provisioning.list_steps(platform, tenant)
+        ],
         subscription=await subscription_type(platform, running) if running else None,
         address=_address_type(tenant.address) if tenant.address else None,
         created_at=tenant.created_at,
@@ -48,10 +58,11 @@ def _address_type(stated: Mapping[str, str]) -> types.Address:
     )
 
 
-@mutation("Create a tenant with its Stripe customer and its SignNow folder. Safe to repeat. Operator only.")
+@mutation("Create a tenant with its Stripe customer and its SignNow identity. Safe to repeat. Operator only.")
 async def provision_tenant(info: Info, input: types.ProvisionTenantInput) -> types.ProvisionTenantPayload:
     require_operator(info)
-    command = ProvisionTenant(input.external_reference, input.name, input.email, input.currency)
+    isolation = Isolation[input.isolation.name] if input.isolation else None
+    command = ProvisionTenant(input.external_reference, input.name, input.email, input.currency, isolation)
     platform = info.context.platform
     tenant = await tenants.provision_tenant(platform, command)
     return types.ProvisionTenantPayload(tenant=await tenant_type(platform, tenant))

@@ -140,6 +140,14 @@ class SignNowRefused(UserError):
     upstream_code: str | None = strawberry.field(description="SignNow's own code, where it gave one.")
 
 
+@strawberry.type(
+    description="The tenant's SignNow user has to let Inkmeter act for them, again if they have withdrawn it: "
+    "`signNowAuthorizationUrl`, then `connectSignNow`. Nothing happened."
+)
+class SignNowNotConnected(UserError):
+    pass
+
+
 @strawberry.type(description="The payment provider refused.")
 class PaymentRefused(UserError):
     upstream_code: str | None = strawberry.field(description="The provider's own code, where it gave one.")
@@ -164,6 +172,7 @@ _KINDS: Final[dict[type[errors.Refused], type[UserError]]] = {
     errors.UpstreamUnavailable: UpstreamUnavailable,
     errors.OutcomeUnknown: OutcomeUnknown,
     errors.SignNowRefused: SignNowRefused,
+    errors.SignNowNotConnected: SignNowNotConnected,
     errors.PaymentRefused: PaymentRefused,
     errors.WebhookRejected: WebhookRejected,
 }

@@ -8,6 +8,7 @@ from strawberry import relay
 
 from schema.dunning import Dunning
 from schema.nodes import Node
+from schema.provisioning import Isolation, ProvisioningStep, TenantDrift
 from schema.refusals import UserError
 from schema.scalars import CurrencyCode
 from schema.subscriptions import Subscription
@@ -49,6 +50,8 @@ class Tenant(Node):
     provisioning_problem: str | None = strawberry.field(
         description="Why provisioning has not ended; it goes on by itself, or with `provisionTenant`."
     )
+    isolation: Isolation = strawberry.field(description="Whose SignNow account it signs through, for good.")
+    provisioning: list[ProvisioningStep] = strawberry.field(description="The steps of its provisioning, in order.")
     subscription: Subscription | None = strawberry.field(description="The running subscription.")
     address: Address | None = strawberry.field(description="Where it is taxed; null until somebody has said it.")
     created_at: datetime = strawberry.field(description="When the tenant was created.")
@@ -74,6 +77,9 @@ class ProvisionTenantInput:
     name: str = strawberry.field(description="For people and invoices.")
     email: str = strawberry.field(description="Where Stripe sends invoices.")
     currency: CurrencyCode = strawberry.field(description="What the tenant pays in, for good.")
+    isolation: Isolation | None = strawberry.field(
+        default=None, description="Whose SignNow account it signs through, for good; `INKMETER_ISOLATION` if missing."
+    )
 
 
 @strawberry.type(description="What became of `provisionTenant`.")
@@ -126,4 +132,23 @@ class ReactivateTenantInput:
 @strawberry.type(description="What became of `reactivateTenant`.")
 class ReactivateTenantPayload:
     tenant: Tenant | None = strawberry.field(default=None, description="ACTIVE, to be subscribed anew.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.type(description="What became of `connectSignNow`.")
+class ConnectSignNowPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="Its provisioning has gone on.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.type(description="What became of `assignSignNowOrganization`.")
+class AssignSignNowOrganizationPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="Its provisioning has gone on.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
+
+
+@strawberry.type(description="What became of `repairTenant`.")
+class RepairTenantPayload:
+    tenant: Tenant | None = strawberry.field(default=None, description="As it is now.")
+    drifts: list[TenantDrift] | None = strawberry.field(default=None, description="What was lost, put right or not.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

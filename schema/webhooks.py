@@ -21,6 +21,10 @@ class WebhookState(Enum):
     RECEIVED = strawberry.enum_value("RECEIVED", description="It is stored, and will be applied.")
     APPLIED = strawberry.enum_value("APPLIED", description="What it told of is taken over.")
     IGNORED = strawberry.enum_value("IGNORED", description="It does not concern us; `note` says why.")
+    FOREIGN = strawberry.enum_value(
+        "FOREIGN",
+        description="It tells of a SignNow document that did not come through Inkmeter, and counts for nobody.",
+    )
     FAILED = strawberry.enum_value("FAILED", description="Given up after many attempts; `replayWebhook` tries again.")
 
 
@@ -36,7 +40,7 @@ class WebhookEvent:
     type: str = strawberry.field(description="What it tells, in the sender's word.")
     api_version: str | None = strawberry.field(description="Of Stripe's API, in which its body is written.")
     state: WebhookState = strawberry.field(description="What became of it.")
-    note: str | None = strawberry.field(description="Why it was ignored.")
+    note: str | None = strawberry.field(description="Why it was ignored, or is foreign.")
     attempts: int = strawberry.field(description="How often it was tried, since it was last replayed.")
     last_error: str | None = strawberry.field(description="What went wrong last.")
     received_at: datetime = strawberry.field(description="When it came.")

@@ -27,6 +27,7 @@ from server.sandboxes import OPERATOR_KEY, open_sandboxes
 from server.serving import address, listen, stopping
 from server.settings import Settings
 from server.stripe_commands import stripe_app
+from server.tenant_commands import tenants_app
 from server.terminal import clear_errors, fail, out, tenant_uuid, with_platform
 from server.upstream_commands import upstream_app
 from server.wiring import open_platform, plugins_of
@@ -50,6 +51,7 @@ app.add_typer(stripe_app)
 app.add_typer(upstream_app)
 app.add_typer(work_app)
 app.add_typer(reconcile_app, name="reconcile")
+app.add_typer(tenants_app, name="tenants")
 
 
 class Sandbox(StrEnum):

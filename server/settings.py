@@ -4,7 +4,7 @@ Secrets are never printed: their values show as stars, and the database's URL, w
 """
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -56,7 +56,12 @@ class Settings(BaseSettings):
     signnow_password: SecretStr = SecretStr("")
     """Password of that account (password grant)."""
     signnow_calls_per_hour: Annotated[int, Field(ge=1)] | None = None
-    """Calls to SignNow that one process makes in an hour at most for an account, half of them for one tenant."""
+    """Calls to SignNow that one process makes in an hour at most for an account."""
+    signnow_tenant_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of them that one tenant of the shared account gets at most, so that the others are not locked out."""
+    isolation: Literal["SHARED_ACCOUNT", "DEDICATED_USER", "ORGANIZATION"] = "SHARED_ACCOUNT"
+    """Whose SignNow account new tenants sign through, where `provisionTenant` does not say it: yours, with a folder for
+    each; a SignNow user of their own; a user in an organization of their own."""
     signnow_webhook_secret: SecretStr = SecretStr("")
     """Secret with which SignNow shall sign its callbacks: choose a long random one. Without it every delivery is
     rejected."""

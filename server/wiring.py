@@ -20,6 +20,7 @@ from integrations.stripe.gateway import HttpxClient, StripeGateway
 from integrations.stripe.rates import RateLimiter
 from plugins.manager import Plugins, load_plugins
 from server.settings import Settings, parse_money
+from services.identities import DatabaseTokens, Isolation
 from services.metering import Metering
 from services.outbox import Outbox
 from services.platform import Callbacks, Platform, Terms
@@ -60,6 +61,7 @@ async def open_platform(
             credentials=signnow_credentials(settings),
             http=signnow_http,
             application=signnow_application(settings),
+            tokens=DatabaseTokens(clock),
             limits=_limits(settings),
             clock=clock,
         )
@@ -95,6 +97,7 @@ async def open_platform(
                 invite_cost=parse_money(settings.invite_cost),
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
+                isolation=Isolation(settings.isolation),
                 is_signnow_live=settings.signnow_is_live,
                 automatic_tax=settings.automatic_tax,
             ),
@@ -114,7 +117,9 @@ def _callbacks(settings: Settings) -> Callbacks | None:
 
 def _limits(settings: Settings) -> Limits | None:
     calls = settings.signnow_calls_per_hour
-    return Limits(calls, patience=timedelta(seconds=2)) if calls else None
+    if calls is None:
+        return None
+    return Limits(calls, tenant_share=settings.signnow_tenant_share, patience=timedelta(seconds=2))
 
 
 def signnow_application(settings: Settings) -> Application | None:

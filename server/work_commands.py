@@ -1,6 +1,7 @@
 """The commands about background work and webhooks: what was given up, and running it again."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from strawberry import relay
 
 from server.terminal import fail, out, with_platform
-from services import deliveries, retrying
+from services import callbacks, deliveries, retrying
 from services.deliveries import CaughtUp, Delivery, WebhookState
 from services.platform import Platform
 from services.retrying import JobState, ListedJob
@@ -69,11 +70,24 @@ def list_webhooks(
     out.print(table if failed else "every delivery was applied, or will be")
 
 
+class Sender(StrEnum):
+    """Who has a log of what it sent."""
+
+    STRIPE = "stripe"
+    SIGNNOW = "signnow"
+
+
 @work_app.command("catch-up")
 def catch_up(
+    sender: Annotated[Sender, typer.Argument(help="Whose events.")] = Sender.STRIPE,
     days: Annotated[int, typer.Option(help="How far to look back.", min=1, max=30)] = 30,
 ) -> None:
-    """Fetch the events that Stripe could not deliver, as the worker does every hour."""
+    """Fetch the events that Stripe, or SignNow, could not deliver, as the worker does every hour."""
+    if sender is Sender.SIGNNOW:
+        kept = with_platform(lambda platform: callbacks.catch_up(platform, platform.clock.now() - timedelta(days=days)))
+        mended = f"{kept.mended} subscriptions were missing or wrong"
+        out.print(f"{mended}; {kept.listed} callbacks are in SignNow's log, {kept.new} of them were missing here")
+        return
 
     async def run(platform: Platform) -> CaughtUp:
         return await deliveries.catch_up(platform, platform.clock.now() - timedelta(days=days))

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import NotFound
-from services import operations
+from services import identities, operations
 from services.commands import Intent, Uploaded
 from services.operations import StoredOperation
 from services.platform import Platform
@@ -64,7 +64,7 @@ async def upload_document(platform: Platform, command: UploadDocument) -> tuple[
     )
     if is_new:
         async with operations.calling_signnow(platform, operation):
-            signnow_id = await platform.signnow.upload_document(
+            signnow_id = await identities.signnow_for(platform, command.tenant).upload_document(
                 folder_id=require_folder(command.tenant),
                 name=command.name,
                 file_name=f"{operation.id}.pdf",
@@ -113,10 +113,11 @@ async def download_signed(
             document_id,
         ),
     )
+    signnow = identities.signnow_for(platform, tenant)
     if not is_new:
-        return SignedDownload(document, operation, await platform.signnow.download_signed(document.signnow_document_id))
+        return SignedDownload(document, operation, await signnow.download_signed(document.signnow_document_id))
     async with operations.calling_signnow(platform, operation), operations.preparing(platform, operation):
-        content = await platform.signnow.download_signed(document.signnow_document_id)
+        content = await signnow.download_signed(document.signnow_document_id)
     await operations.succeed(platform, operation, {"downloads": 1, "api_calls": 1})
     return SignedDownload(document, operation, content)
 

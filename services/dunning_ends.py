@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.events import Event, TenantDeprovisioned, TenantDowngraded
-from services import endings, jobs, notices, periods, phases, subscriptions
+from services import endings, jobs, leaving, notices, periods, phases, subscriptions
 from services.changes import ChangeAt
 from services.dunning import Policy
 from services.notices import NoticeKind
@@ -68,6 +68,7 @@ async def deprovision(platform: Platform, tenant: Tenant, subject: str) -> list[
     await Tenant.filter(id=tenant.id).update(state=TenantState.DEPROVISIONED, grace_until=None)
     if running is not None:
         await _plan_end(platform, running, None)
+    await leaving.plan_leaving(platform, tenant, subject)
     is_new = await notices.note(
         tenant.id, NoticeKind.DEPROVISIONED, subject, now, left_plan_id=left.id if left is not None else None
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from inkmeter.errors import InvalidInput, Problem
 from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
-from services import documents, jobs, operations, signing
+from services import documents, identities, jobs, operations, signing
 from services.commands import Intent
 from services.operations import StoredOperation, UnitKind
 from services.platform import Platform
@@ -100,19 +100,19 @@ def _check(command: SendInvite) -> None:
 
 
 async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: StoredOperation) -> int:
-    signnow_id = document.signnow_document_id
+    signnow, signnow_id = identities.signnow_for(platform, command.tenant), document.signnow_document_id
     async with operations.calling_signnow(platform, operation):
         async with operations.preparing(platform, operation):
-            theirs = await platform.signnow.document(signnow_id)
+            theirs = await signnow.document(signnow_id)
             calls = 2
             if command.fields or not theirs.roles:
-                await platform.signnow.place_fields(signnow_id, command.fields or default_fields(command.signers))
-                theirs = await platform.signnow.document(signnow_id)
+                await signnow.place_fields(signnow_id, command.fields or default_fields(command.signers))
+                theirs = await signnow.document(signnow_id)
                 calls = 4
         if missing := [signer.role for signer in command.signers if signer.role not in theirs.roles]:
             await operations.undo(platform, operation)
             raise InvalidInput([Problem(("signers",), f"the document has no fields for {', '.join(missing)}")])
-        await platform.signnow.send_field_invite(
+        await signnow.send_field_invite(
             signnow_id,
             signers=command.signers,
             roles=theirs.roles,
@@ -126,7 +126,7 @@ async def _send_free_form(
     platform: Platform, command: SendInvite, document: Document, operation: StoredOperation
 ) -> int:
     async with operations.calling_signnow(platform, operation):
-        await platform.signnow.send_free_form_invite(
+        await identities.signnow_for(platform, command.tenant).send_free_form_invite(
             document.signnow_document_id,
             email=command.signers[0].email,
             subject=command.subject,

@@ -18,6 +18,7 @@ from inkmeter.errors import (
     Conflict,
     OutcomeUnknown,
     QuotaExceeded,
+    SignNowNotConnected,
     SignNowRefused,
     TenantRestricted,
     UpstreamError,
@@ -91,13 +92,17 @@ def _replay(operation: StoredOperation, request_hash: str) -> StoredOperation:
 async def calling_signnow(platform: Platform, operation: StoredOperation) -> AsyncIterator[None]:
     """Around the call that takes effect: whatever goes wrong in it ends the operation as it must.
 
-    Refused: failed, released. Certainly not done: undone, as if never asked. No answer: it stays reserved and
-    OutcomeUnknown is raised. Anything else (a crash, a cancelled request) leaves it to be settled.
+    Refused: failed, released. Its SignNow user has not consented, or certainly not done: undone, as if never asked. No
+    answer: it stays reserved and OutcomeUnknown is raised. Anything else (a crash, a cancelled request) leaves it to be
+    settled.
     """
     try:
         yield
     except SignNowRefused as refusal:
         await fail(platform, operation, refusal)
+        raise
+    except SignNowNotConnected:
+        await undo(platform, operation)
         raise
     except UpstreamTimeout as timeout:
         await Operation.filter(tenant_id=operation.tenant_id, id=operation.id, state=OperationState.RESERVED).update(

@@ -11,6 +11,7 @@ from integrations.protocols import SignNow, SignNowCallback, Stripe, StripeEvent
 from plugins.manager import Plugins
 from services.inbox import Inbox
 from services.metering import Metering
+from storage.tenants import Isolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Terms:
     """Whether Stripe adds taxes to what tenants owe."""
     settle_delay: timedelta = timedelta(minutes=2)
     """How old an operation without an answer must be before SignNow is asked what became of it."""
+    isolation: Isolation = Isolation.SHARED_ACCOUNT
+    """Whose SignNow account new tenants sign through, where nothing is said."""
     is_signnow_live: bool = True
     """Whether the SignNow application is in live mode: invites in development mode are charged nothing."""
 

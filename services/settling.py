@@ -7,8 +7,9 @@ document's invites; a download has no effect and is given up.
 import logging
 from typing import assert_never
 
-from inkmeter.errors import InkmeterError
-from services import documents, invites, operations
+from inkmeter.errors import InkmeterError, SignNowRefused
+from integrations.protocols import SignNow, SignNowDocument
+from services import documents, identities, invites, operations
 from services.operations import StoredOperation
 from services.platform import Platform
 from storage.documents import Document
@@ -37,8 +38,8 @@ async def settle(platform: Platform, operation: StoredOperation) -> None:
     match OperationKind(operation.kind):
         case OperationKind.UPLOAD:
             tenant = await Tenant.get(id=operation.tenant_id)
-            found = await platform.signnow.find_document(
-                folder_id=documents.require_folder(tenant), file_name=f"{operation.id}.pdf"
+            found = await _find_upload(
+                identities.signnow_for(platform, tenant), documents.require_folder(tenant), operation
             )
             if found is None:
                 await operations.give_up(platform, operation)
@@ -46,7 +47,8 @@ async def settle(platform: Platform, operation: StoredOperation) -> None:
                 await documents.finish_upload(platform, operation, found.id)
         case OperationKind.INVITE:
             document = await Document.get(tenant_id=operation.tenant_id, id=operation.document_id)
-            theirs = await platform.signnow.document(document.signnow_document_id)
+            signnow = await identities.signnow_of(platform, operation.tenant_id)
+            theirs = await signnow.document(document.signnow_document_id)
             if theirs.is_invited:
                 await invites.finish_invite(platform, operation, operation.reserved["api_calls"])
             else:
@@ -55,3 +57,11 @@ async def settle(platform: Platform, operation: StoredOperation) -> None:
             await operations.give_up(platform, operation)
         case unreachable:
             assert_never(unreachable)
+
+
+async def _find_upload(signnow: SignNow, folder_id: str, operation: StoredOperation) -> SignNowDocument | None:
+    file_name = f"{operation.id}.pdf"
+    try:
+        return await signnow.find_document(folder_id=folder_id, file_name=file_name)
+    except SignNowRefused:  # the folder is gone; where its documents went is not documented
+        return await signnow.find_document(folder_id=None, file_name=file_name)

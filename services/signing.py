@@ -4,10 +4,10 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Final
 
-from inkmeter.errors import Refused, SignNowRefused, SubscriptionInactive
+from inkmeter.errors import Refused, SignNowNotConnected, SignNowRefused, SubscriptionInactive
 from inkmeter.events import DocumentCompleted
 from integrations.protocols import SignNowDocument
-from services import jobs, operations
+from services import identities, jobs, operations
 from services.commands import Fact, Record
 from services.platform import Platform
 from storage.documents import Document, DocumentState
@@ -62,7 +62,10 @@ async def follow_document(platform: Platform, job: Job) -> None:
     age = now - job.created_at
     if document.completed_at is None and age < FOLLOW_FOR:
         try:
-            theirs = await platform.signnow.document(document.signnow_document_id)
+            signnow = await identities.signnow_of(platform, document.tenant_id)
+            theirs = await signnow.document(document.signnow_document_id)
+        except SignNowNotConnected as refusal:
+            raise jobs.NotYet(refusal.message, FOLLOW_EVERY) from None
         except SignNowRefused:
             theirs = None  # it is gone there: nobody will sign it
         if theirs is not None:

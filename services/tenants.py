@@ -1,23 +1,19 @@
-"""Provisioning: a tenant gets its Stripe customer and its SignNow identity, step by step and each step once."""
+"""Tenants: made once by the operator's own name for them, and found."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
-from inkmeter.errors import Conflict, InkmeterError, NotFound
-from inkmeter.events import TenantProvisioned
+from inkmeter.errors import Conflict, NotFound
 from inkmeter.money import CURRENCY_DIGITS, STRIPE_DIFFERS
-from services import jobs
+from services import jobs, provisioning
 from services.platform import Platform
 from services.problems import Problems
 from storage.database import insert_new, transaction
 from storage.ids import new_id
-from storage.jobs import Job
+from storage.tenants import Isolation as Isolation
 from storage.tenants import Tenant as Tenant
 from storage.tenants import TenantState as TenantState
-
-PROVISION: Final = "tenant.provision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,8 @@ class ProvisionTenant:
     name: str
     email: str
     currency: str
+    isolation: Isolation | None = None
+    """Whose SignNow account it signs through; without it what the operator's terms say for new tenants."""
 
 
 async def provision_tenant(platform: Platform, command: ProvisionTenant) -> Tenant:
@@ -44,6 +42,7 @@ async def provision_tenant(platform: Platform, command: ProvisionTenant) -> Tena
         name=command.name,
         email=command.email,
         currency=command.currency,
+        isolation=command.isolation or platform.terms.isolation,
         state=TenantState.PROVISIONING,
         created_at=now,
     )
@@ -54,7 +53,7 @@ async def provision_tenant(platform: Platform, command: ProvisionTenant) -> Tena
             await jobs.add_job(
                 platform,
                 tenant_id=tenant.id,
-                topic=PROVISION,
+                topic=provisioning.PROVISION,
                 dedup="provision",
                 run_in=jobs.FIRST_TRY_IS_OURS,
             )
@@ -63,10 +62,12 @@ async def provision_tenant(platform: Platform, command: ProvisionTenant) -> Tena
             f"{command.external_reference!r} is a tenant with another name, e-mail or currency",
             path=("externalReference",),
         )
-    if tenant.state is TenantState.PROVISIONING:
-        await jobs.run_now(platform, tenant.id, PROVISION, "provision", finish_provisioning)
-        tenant = await Tenant.get(id=tenant.id)
-    return tenant
+    if command.isolation not in (None, tenant.isolation):
+        raise Conflict(
+            f"{command.external_reference!r} is a tenant with another isolation, which stays as it is",
+            path=("externalReference",),
+        )
+    return await provisioning.go_on(platform, tenant)
 
 
 def _check(command: ProvisionTenant) -> None:
@@ -82,37 +83,6 @@ def check_currency(problems: Problems, currency: str) -> None:
     """Known by ISO 4217, and with the same minor units at Stripe."""
     problems.check(currency in CURRENCY_DIGITS, "is not an ISO 4217 currency code such as USD", "currency")
     problems.check(currency not in STRIPE_DIFFERS, "has other minor units at Stripe and is not supported", "currency")
-
-
-async def finish_provisioning(platform: Platform, job: Job) -> None:
-    """The job: each step is looked up before it is made, and noted as soon as it is done."""
-    tenant = await Tenant.get(id=job.tenant_id)
-    try:
-        if tenant.stripe_customer_id is None:
-            customer_id = await platform.stripe.ensure_customer(
-                key=f"tenant:{tenant.public_id}:customer",
-                is_retry=job.attempts > 1,
-                name=tenant.name,
-                email=tenant.email,
-                metadata={
-                    "tenant_id": str(tenant.public_id),
-                    "external_reference": tenant.external_reference,
-                },
-            )
-            await Tenant.filter(id=tenant.id).update(stripe_customer_id=customer_id)
-        if tenant.signnow_folder_id is None:
-            folder_id = await platform.signnow.ensure_folder(f"{tenant.name[:60]} [{tenant.public_id}]")
-            await Tenant.filter(id=tenant.id).update(signnow_folder_id=folder_id)
-        if platform.callbacks is not None:
-            await platform.signnow.ensure_callbacks(platform.callbacks.url, platform.callbacks.secret)
-    except InkmeterError as error:
-        await Tenant.filter(id=tenant.id).update(provisioning_problem=error.message)
-        raise
-    async with jobs.completing(job):
-        await Tenant.filter(id=tenant.id, state=TenantState.PROVISIONING).update(
-            state=TenantState.ACTIVE, provisioning_problem=None
-        )
-    await platform.plugins.publish(TenantProvisioned(str(tenant.public_id), platform.clock.now()))
 
 
 async def find_tenant(public_id: UUID) -> Tenant:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services import (
+    callbacks,
     card_orders,
     chasing,
     checkouts,
@@ -14,17 +15,20 @@ from services import (
     counters,
     credits,
     deliveries,
+    drift,
     dunning_cases,
     dunning_ends,
     invoices,
     jobs,
     lanes,
+    leaving,
     margins,
     meters,
     mirroring,
     orders,
     outbox,
     periods,
+    provisioning,
     pushing,
     reconciling,
     refunds,
@@ -32,7 +36,6 @@ from services import (
     settling,
     signing,
     stripe_items,
-    tenants,
     usage_reports,
     webhooks,
 )
@@ -41,7 +44,7 @@ from services.platform import Platform
 log = logging.getLogger("inkmeter.timetable")
 
 HANDLERS: Final[dict[str, jobs.Handler]] = {
-    tenants.PROVISION: tenants.finish_provisioning,
+    provisioning.PROVISION: provisioning.finish_provisioning,
     mirroring.MIRROR: mirroring.mirror_subscription,
     mirroring.CANCEL: mirroring.cancel_mirror,
     periods.CLOSE: closing.close_due_period,
@@ -65,6 +68,9 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
     reconciling.RECONCILE: reconciling.reconcile_daily,
+    callbacks.KEEP: callbacks.keep_hourly,
+    leaving.LEAVE: leaving.leave_signnow,
+    drift.CHECK: drift.check_daily,
 }
 
 
@@ -134,3 +140,5 @@ async def schedule_all(platform: Platform) -> None:
     await reconciling.schedule_reconciling(platform)
     await outbox.schedule_cleaning(platform)
     await deliveries.schedule_catching_up(platform)
+    await callbacks.schedule_keeping(platform)
+    await drift.schedule_check(platform)

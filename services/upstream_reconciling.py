@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from inkmeter.errors import SignNowNotConnected
 from inkmeter.money import Money
 from integrations.protocols import SignNowDocument
-from services import upstream_costs, upstream_sightings
+from services import identities, upstream_costs, upstream_sightings
 from services.margin import share_out
 from services.platform import Platform
 from services.problems import Problems
@@ -132,15 +133,19 @@ async def _look(
         for d in await Document.filter(tenant_id=tenant.id, id__in=ids[at : at + 500])
     ]
     documents = [*sent, *(document for document in made if document.id not in set(ids))]
-    foreign = await _foreign(platform, tenant, start, end)
-    return await upstream_sightings.look(platform, tenant.id, documents, book.events, foreign)
+    try:
+        foreign = await _foreign(platform, tenant, start, end)
+        return await upstream_sightings.look(platform, tenant.id, documents, book.events, foreign)
+    except SignNowNotConnected:
+        return None  # nobody can look; its figure may still be there
 
 
 async def _foreign(platform: Platform, tenant: Tenant, start: datetime, end: datetime) -> list[SignNowDocument]:
     """The documents of the month in the tenant's folder that we did not make."""
     if tenant.signnow_folder_id is None:
         return []
-    listed = platform.signnow.list_documents(tenant.signnow_folder_id, created_since=start)
+    signnow = identities.signnow_for(platform, tenant)
+    listed = signnow.list_documents(tenant.signnow_folder_id, created_since=start)
     found = [document async for document in listed if start <= document.created_at < end]
     ids = [document.id for document in found]
     ours = {

@@ -8,7 +8,8 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import SignNowRefused
-from integrations.protocols import SignNowDocument
+from integrations.protocols import SignNow, SignNowDocument
+from services import identities
 from services.platform import Platform
 from services.upstream_gaps import Cause, GapReason
 from storage.documents import Document
@@ -49,8 +50,8 @@ async def look(
         counted[event.document_id] += event.units
         if event.kind is UnitKind.DEVELOPMENT:
             in_development.add(event.document_id)
-    limit = asyncio.Semaphore(_AT_ONCE)
-    seen = await asyncio.gather(*(_see(platform, document, limit) for document in documents))
+    limit, signnow = asyncio.Semaphore(_AT_ONCE), await identities.signnow_of(platform, tenant_id)
+    seen = await asyncio.gather(*(_see(signnow, document, limit) for document in documents))
     states = await _invite_states(tenant_id, [document.id for document in documents])
     units, causes = 0, Counter[GapReason]()
     for document, theirs in zip(documents, seen, strict=True):
@@ -67,10 +68,10 @@ async def look(
     return Sighting(units + elsewhere, [Cause(reason, count) for reason, count in sorted(causes.items()) if count])
 
 
-async def _see(platform: Platform, document: Document, limit: asyncio.Semaphore) -> SignNowDocument | None:
+async def _see(signnow: SignNow, document: Document, limit: asyncio.Semaphore) -> SignNowDocument | None:
     async with limit:
         try:
-            return await platform.signnow.document(document.signnow_document_id)
+            return await signnow.document(document.signnow_document_id)
         except SignNowRefused:
             return None
 

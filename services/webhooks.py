@@ -6,22 +6,26 @@ its effect and the mark on the event are one commit.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from inkmeter.errors import InkmeterError, WebhookRejected
-from integrations.protocols import StripeEvent
-from services import jobs, signing, stripe_events
+from inkmeter.errors import InkmeterError, SignNowNotConnected, WebhookRejected
+from integrations.protocols import SignNowCallback, StripeEvent
+from services import identities, jobs, signing, stripe_events
 from services.platform import Platform
 from storage.database import insert_new
 from storage.documents import Document
 from storage.jobs import SYSTEM, Job
+from storage.tenants import Tenant, TenantState
 from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
 
 APPLY: Final = "webhook.apply"
 PATIENCE: Final = 3
 """How often a SignNow document that we do not know is looked up again: its upload may be about to be committed."""
+
+FOREIGN_NOTE: Final = "not a document of ours: it was not made through Inkmeter, and counts for nobody"
+NO_DOCUMENT_NOTE: Final = "it tells of no document"
 
 MAX_WORD: Final = 500
 """Characters of an id or a type; theirs have some dozens."""
@@ -51,7 +55,11 @@ async def store_stripe(platform: Platform, event: StripeEvent, payload: bytes) -
 
 async def receive_signnow(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
     """Verify and store a delivery of SignNow. Raises WebhookRejected; nothing is stored then."""
-    callback = _verified(platform.verify_signnow, payload, signature)
+    return await store_signnow(platform, _verified(platform.verify_signnow, payload, signature))
+
+
+async def store_signnow(platform: Platform, callback: SignNowCallback) -> Receipt:
+    """Store a callback that is known to be SignNow's, once. Raises WebhookRejected."""
     stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, callback.body, callback.document_id)
     return await _store(
         platform, stored, document_id=callback.document_id, occurred_at=callback.occurred_at.isoformat()
@@ -134,9 +142,18 @@ async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> N
     if document is None:
         if signnow_id and job.attempts <= PATIENCE and not event.type.endswith("document.create"):
             raise UnknownDocument(f"no document of ours is {signnow_id} in SignNow yet")
-        await _finish(platform, job, event, "not a document of ours")
+        await _finish(
+            platform, job, event, FOREIGN_NOTE if signnow_id else NO_DOCUMENT_NOTE, is_foreign=bool(signnow_id)
+        )
         return
-    theirs = await platform.signnow.document(document.signnow_document_id)
+    tenant = await Tenant.get(id=document.tenant_id)
+    try:
+        theirs = await identities.signnow_for(platform, tenant).document(document.signnow_document_id)
+    except SignNowNotConnected as refusal:
+        if tenant.state is TenantState.DEPROVISIONED:
+            await _finish(platform, job, event, "its tenant has left")
+            return
+        raise jobs.NotYet(refusal.message, timedelta(hours=1)) from None
     occurred_at = datetime.fromisoformat(job.payload["occurred_at"])
     # Before the delivery is marked as applied: killed in between, the same is noted again, which adds nothing.
     await signing.note_signing(platform, document, theirs, occurred_at)
@@ -144,14 +161,17 @@ async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> N
         await _mark(platform, event, None)
 
 
-async def _finish(platform: Platform, job: Job, event: WebhookEvent, why_ignored: str) -> None:
+async def _finish(
+    platform: Platform, job: Job, event: WebhookEvent, why_ignored: str, *, is_foreign: bool = False
+) -> None:
     async with jobs.completing(job):
-        await _mark(platform, event, why_ignored)
+        await _mark(platform, event, why_ignored, is_foreign=is_foreign)
 
 
-async def _mark(platform: Platform, event: WebhookEvent, why_ignored: str | None) -> None:
+async def _mark(platform: Platform, event: WebhookEvent, why_ignored: str | None, *, is_foreign: bool = False) -> None:
+    ignored = WebhookState.FOREIGN if is_foreign else WebhookState.IGNORED
     await WebhookEvent.filter(id=event.id).update(
-        state=WebhookState.IGNORED if why_ignored else WebhookState.APPLIED,
+        state=ignored if why_ignored else WebhookState.APPLIED,
         note=why_ignored,
         applied_at=platform.clock.now(),
     )

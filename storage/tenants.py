@@ -19,6 +19,16 @@ class TenantState(StrEnum):
     DEPROVISIONED = "DEPROVISIONED"
 
 
+class Isolation(StrEnum):
+    """Whose SignNow account a tenant's documents are in, for good: the operator's, in a folder; a user's of its own;
+    a user's of its own who belongs to an organization of its own.
+    """
+
+    SHARED_ACCOUNT = "SHARED_ACCOUNT"
+    DEDICATED_USER = "DEDICATED_USER"
+    ORGANIZATION = "ORGANIZATION"
+
+
 class Tenant(Model):
     """One customer of the operator: one Stripe customer and one SignNow identity."""
 
@@ -32,6 +42,10 @@ class Tenant(Model):
     grace_until = InstantField(null=True)
     stripe_customer_id = TextField(null=True)
     signnow_folder_id = TextField(null=True)
+    isolation = CharEnumField(Isolation, default=Isolation.SHARED_ACCOUNT)
+    signnow_user_id = TextField(null=True)
+    """The user of its own who has consented; another one is not let in after them."""
+    signnow_organization_id = TextField(null=True)
     provisioning_problem = TextField(null=True)
     address: JSONField[dict[str, str] | None] = JSONField(null=True)
     """Where the tenant is taxed, in Stripe's words: line1, city, state, postal_code, country."""

@@ -22,11 +22,14 @@ class WebhookSource(StrEnum):
 
 
 class WebhookState(StrEnum):
-    """IGNORED with a reason in `note`: not ours, or nothing to do. FAILED is not stored: its job was given up."""
+    """IGNORED with a reason in `note`: there is nothing to do. FOREIGN: of a document that did not come through us.
+    FAILED is not stored: its job was given up.
+    """
 
     RECEIVED = "RECEIVED"
     APPLIED = "APPLIED"
     IGNORED = "IGNORED"
+    FOREIGN = "FOREIGN"
     FAILED = "FAILED"
 
 

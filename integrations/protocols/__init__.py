@@ -2,7 +2,7 @@
 
 Both promises share one rule for failures. A refusal is raised as `SignNowRefused` or `PaymentRefused`; a call that
 certainly did not take effect as `UpstreamError` (or `UpstreamRateLimited`); a call whose outcome is unknown as
-`UpstreamTimeout`. Nothing else leaves a gateway.
+`UpstreamTimeout`; that SignNow's user has to consent first as `SignNowNotConnected`. Nothing else leaves a gateway.
 """
 
 from integrations.protocols.catalog import FailedReports as FailedReports

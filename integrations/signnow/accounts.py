@@ -37,11 +37,20 @@ class Accounts(Requests):
 
         SignNow's docs tell how folders are read, not how one is made: `POST /user/folder` is our assumption.
         """
+        root_id, folders = await self._folders()
+        ids = [folder_id for folder_id, known in folders if known == name]
+        return ids[0] if ids else await self._create("/user/folder", {"name": name, "parent_id": root_id})
+
+    async def has_folder(self, folder_id: str) -> bool:
+        """Whether the folder lies right below the account's root."""
+        return any(known == folder_id for known, _ in (await self._folders())[1])
+
+    async def _folders(self) -> tuple[str, list[tuple[str, str]]]:
+        """The root folder's id, and id and name of those right below it."""
         root = await self._read("/folder")
         with errors.reading("the root folder"):
-            root_id = str(root["id"])
-            ids = [str(folder["id"]) for folder in objects(root.get("folders")) if folder.get("name") == name]
-        return ids[0] if ids else await self._create("/user/folder", {"name": name, "parent_id": root_id})
+            listed = [(str(folder["id"]), str(folder.get("name"))) for folder in objects(root.get("folders"))]
+            return str(root["id"]), listed
 
     async def create_user(self, *, email: str, password: str, first_name: str, last_name: str) -> SignNowUser:
         """A new SignNow user, made by the application."""

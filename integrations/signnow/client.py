@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 import httpx
 
@@ -21,6 +22,11 @@ from integrations.signnow.subscriptions import CALLBACK_EVENTS as CALLBACK_EVENT
 from integrations.signnow.subscriptions import Subscriptions
 from integrations.signnow.tokens import ACCOUNT, FixedBearer, MemoryTokens, TokenBroker
 from integrations.signnow.wire import Wire
+
+MAX_IDENTITIES: Final = 1000
+"""Accounts that are remembered at once; one that is forgotten begins anew from the store."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +83,31 @@ class SignNowClient(Invites, Downloads, Groups, Organizations, Subscriptions):
         """Another account, with the tokens that are kept under that identity."""
         broker = self._broker(identity)
         sessions = self._accounts.sessions
-        if identity not in sessions:
-            sessions[identity] = replace(
-                self._session, bearer=broker, limiter=self._accounts.new_limiter(), tenant=None
-            )
-        return self._with(sessions[identity], None)
+        session = sessions.pop(identity, None)
+        if session is None or session.bearer is not broker:
+            session = replace(self._session, bearer=broker, limiter=self._accounts.new_limiter(), tenant=None)
+        _remember(sessions, identity, session)
+        return self._with(session, None)
 
     def consent_url(self, *, redirect_uri: str, state: str) -> str:
         """The page on which a SignNow user lets the application act for them."""
         wire = self._session.wire
         return consent_url(wire.base_url, self._application(), redirect_uri=redirect_uri, state=state)
 
-    async def connect(self, identity: str, code: str) -> SignNowAccount:
-        """Exchange the code for tokens that are kept under that identity."""
-        await self._broker(identity).connect(code)
-        return await self.for_identity(identity).account()
+    async def connect(
+        self, identity: str, code: str, admit: Callable[[SignNowAccount], Awaitable[None]] | None = None
+    ) -> SignNowAccount:
+        """Exchange the code for tokens that are kept under that identity, unless `admit` refuses their user."""
+        found: list[SignNowAccount] = []
+
+        async def look(access: str) -> None:
+            session = replace(self._session, bearer=FixedBearer(access), limiter=None, tenant=None)
+            found.append(await self._with(session, None).account())
+            if admit is not None:
+                await admit(found[0])
+
+        await self._broker(identity).connect(code, look)
+        return found[0]
 
     async def disconnect(self, identity: str) -> None:
         """End the identity's token and forget it."""
@@ -99,10 +115,11 @@ class SignNowClient(Invites, Downloads, Groups, Organizations, Subscriptions):
 
     def _broker(self, identity: str) -> TokenBroker:
         brokers = self._accounts.brokers
-        if identity not in brokers:
-            store, wire = self._accounts.store, self._session.wire
-            brokers[identity] = TokenBroker(identity, self._application(), store, wire)
-        return brokers[identity]
+        broker = brokers.pop(identity, None)
+        if broker is None:
+            broker = TokenBroker(identity, self._application(), self._accounts.store, self._session.wire)
+        _remember(brokers, identity, broker)
+        return broker
 
     def _application(self) -> Application:
         if self._session.application is None:
@@ -113,3 +130,10 @@ class SignNowClient(Invites, Downloads, Groups, Organizations, Subscriptions):
         other = copy.copy(self)
         other._session, other._account = session, account
         return other
+
+
+def _remember(known: dict[str, T], identity: str, value: T) -> None:
+    """Put it last, and forget what was not asked for in the longest time."""
+    known[identity] = value
+    if len(known) > MAX_IDENTITIES:
+        del known[next(iter(known))]

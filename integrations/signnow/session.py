@@ -17,7 +17,7 @@ from integrations.signnow.wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Raises only `SignNowRefused` and the `UpstreamError` family.
+    """Raises only `SignNowRefused`, `SignNowNotConnected` and the `UpstreamError` family.
 
     A call that is refused for its token was not carried out, so it is sent again, once, with a new token.
     """

@@ -38,8 +38,10 @@ class Subscriptions(Accounts):
 
         One subscription per event; those of other urls are left alone.
         """
+        missing, present = await self._wrong(callback_url, secret)
+        if not missing and not present:
+            return 0
         account = await self.account()
-        existing = {s.event: s for s in await self.subscriptions() if s.callback_url == callback_url and s.is_active}
         attributes = {
             "callback": callback_url,
             "secret_key": secret,
@@ -49,18 +51,25 @@ class Subscriptions(Accounts):
             "include_metadata": False,
             "retry_count": 10,
         }
-        mended = 0
-        for event in CALLBACK_EVENTS:
+        for event in (*missing, *present):
             body = {"event": event, "entity_id": account.user_id, "action": "callback", "attributes": attributes}
-            present = existing.get(event)
-            if present is not None and present.secret == secret and present.is_token_deleted:
-                continue
-            mended += 1
-            if present is None:
-                await self._session.send("POST", _PATH, json=body)
+            if event in present:
+                await self._session.send("PUT", at(_PATH + "/{}", present[event]), json=body)
             else:
-                await self._session.send("PUT", at(_PATH + "/{}", present.id), json=body)
-        return mended
+                await self._session.send("POST", _PATH, json=body)
+        return len(missing) + len(present)
+
+    async def wrong_callbacks(self, callback_url: str, secret: str) -> tuple[str, ...]:
+        """The events of `CALLBACK_EVENTS` for which nothing, or something else, is subscribed."""
+        missing, present = await self._wrong(callback_url, secret)
+        return (*missing, *present)
+
+    async def _wrong(self, callback_url: str, secret: str) -> tuple[list[str], dict[str, str]]:
+        """Events without a subscription, and those with a wrong one, whose id they come with."""
+        existing = {s.event: s for s in await self.subscriptions() if s.callback_url == callback_url and s.is_active}
+        missing = [event for event in CALLBACK_EVENTS if event not in existing]
+        known = (existing[event] for event in CALLBACK_EVENTS if event in existing)
+        return missing, {s.event: s.id for s in known if s.secret != secret or not s.is_token_deleted}
 
     async def subscriptions(self) -> tuple[SignNowSubscription, ...]:
         """All of the account's, whoever made them."""

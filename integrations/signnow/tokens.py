@@ -1,9 +1,11 @@
 """Access tokens: kept in a store, renewed by one task at a time, once per refusal."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from inkmeter.errors import SignNowRefused
+from inkmeter.errors import InkmeterError, SignNowNotConnected, SignNowRefused
 from integrations.protocols import SignNowTokens, TokenStore
 from integrations.signnow import errors
 from integrations.signnow.auth import Application, PasswordGrant
@@ -45,11 +47,15 @@ class MemoryTokens:
     async def load(self, identity: str) -> SignNowTokens | None:
         return self._tokens.get(identity)
 
-    async def save(self, identity: str, tokens: SignNowTokens | None) -> None:
+    async def save(self, identity: str, tokens: SignNowTokens | None, *, instead_of: str | None = None) -> bool:
+        kept = self._tokens.get(identity)
+        if instead_of is not None and (kept is None or kept.access != instead_of):
+            return False
         if tokens is None:
             self._tokens.pop(identity, None)
         else:
             self._tokens[identity] = tokens
+        return True
 
 
 class TokenBroker:
@@ -74,50 +80,68 @@ class TokenBroker:
             if self._tokens is None or self._tokens.access == refused:
                 kept = await self._store.load(self._identity)
                 if kept is None or kept.access == refused:
-                    kept = await self._fetch(kept or self._tokens, refused)
+                    self._tokens = None  # what is not kept any more was disconnected
+                    kept = await self._fetch(kept, refused)
                 self._tokens = kept
             return self._tokens.access
 
-    async def connect(self, code: str) -> None:
-        """Exchange a code from the consent page."""
+    async def connect(self, code: str, look: Callable[[str], Awaitable[None]]) -> None:
+        """Exchange a code from the consent page. `look` sees the access token first; what it raises ends the token."""
+        tokens = await self._exchange(grant_type="authorization_code", code=code)
+        try:
+            await look(tokens.access)
+        except InkmeterError:
+            with contextlib.suppress(InkmeterError):  # why it is not wanted says more
+                await self._terminate(tokens.access)
+            raise
         async with self._renewing:
-            self._tokens = await self._exchange(grant_type="authorization_code", code=code)
+            await self._store.save(self._identity, tokens)
+            self._tokens = tokens
 
     async def disconnect(self) -> None:
         """End the token at SignNow, where it is not ended already, and forget it."""
         async with self._renewing:
             tokens = await self._store.load(self._identity) or self._tokens
             if tokens is not None:
-                try:
-                    headers = {"Authorization": f"Bearer {tokens.access}"}
-                    await self._wire.exchange("POST", "/oauth2/terminate", is_read=True, headers=headers, json={})
-                except SignNowRefused as refusal:
-                    if refusal.upstream_code != errors.INVALID_TOKEN:
-                        raise
+                await self._terminate(tokens.access)
             await self._store.save(self._identity, None)
             self._tokens = None
+
+    async def _terminate(self, access: str) -> None:
+        try:
+            headers = {"Authorization": f"Bearer {access}"}
+            await self._wire.exchange("POST", "/oauth2/terminate", is_read=True, headers=headers, json={})
+        except SignNowRefused as refusal:
+            if refusal.upstream_code != errors.INVALID_TOKEN:
+                raise
 
     async def _fetch(self, tokens: SignNowTokens | None, refused: str | None) -> SignNowTokens:
         refusal: SignNowRefused | None = None
         if tokens is not None and tokens.refresh:
             try:
-                return await self._exchange(grant_type="refresh_token", refresh_token=tokens.refresh)
+                renewed = await self._exchange(grant_type="refresh_token", refresh_token=tokens.refresh)
+                if await self._store.save(self._identity, renewed, instead_of=tokens.access):
+                    return renewed
             except SignNowRefused as error:
                 refusal = error
-            # Whether a refresh token works twice is not documented: another process may just have used this one.
+            # Whether a refresh token works twice is not documented: another process may just have used this one. It
+            # may also have ended the connection, which what was renewed meanwhile must not bring back.
             kept = await self._store.load(self._identity)
             if kept is not None and kept.access not in (refused, tokens.access):
                 return kept
         if self._grant is not None:
             grant = self._grant
-            return await self._exchange(
+            opened = await self._exchange(
                 grant_type="password", username=grant.username, password=grant.password, scope="*"
             )
+            await self._store.save(self._identity, opened)
+            return opened
         if refusal is not None and refusal.upstream_code != errors.INVALID_TOKEN:
             raise refusal
-        raise SignNowRefused(
-            f"the SignNow account {self._identity!r} is not connected: its user has to consent (again)",
-            upstream_code=errors.INVALID_TOKEN,
+        if tokens is not None:
+            await self._store.save(self._identity, None, instead_of=tokens.access)
+        raise SignNowNotConnected(
+            "SignNow lets nobody act for this user: they have to consent (again) on SignNow's page"
         ) from refusal
 
     async def _exchange(self, **form: str) -> SignNowTokens:
@@ -127,6 +151,4 @@ class TokenBroker:
         )
         with errors.reading("the access token"):
             given = answer.json()
-            tokens = SignNowTokens(str(given["access_token"]), given.get("refresh_token") or None)
-        await self._store.save(self._identity, tokens)
-        return tokens
+            return SignNowTokens(str(given["access_token"]), given.get("refresh_token") or None)

@@ -21,10 +21,21 @@ _FACTS: Final = {
     "document.fieldinvite.create": "created",
     "document.fieldinvite.sent": "sent",
     "document.fieldinvite.signed": "signed",
+    "document.fieldinvite.decline": "declined",
     "document.freeform.create": "created",
     "document.freeform.signed": "signed",
 }
 """Events that can be true only once of an invite."""
+
+_ONCE: Final = {
+    "document.create": "created-document",
+    "document.complete": "complete",
+    "document.delete": "deleted-document",
+    "document_group.create": "created-group",
+    "document_group.complete": "complete-group",
+    "document_group.delete": "deleted-group",
+}
+"""Events that can be true only once of a document or a group."""
 
 
 def sign(payload: bytes, secret: str) -> str:
@@ -71,9 +82,10 @@ def _read(payload: bytes) -> SignNowCallback:
     if event is None:
         raise ValueError("no event")
     document_id = _text(content, "document_id") or _text(content, "documentId")
+    group_id = _text(content, "document_group_id") or _text(content, "documentGroupId")
     invite_id = _text(content, "invite_id") or _text(content, "inviteId")
     return SignNowCallback(
-        key=_key(event, document_id, invite_id, payload),
+        key=_key(event, document_id or group_id, invite_id, meta, content),
         event=event,
         document_id=document_id,
         invite_id=invite_id,
@@ -82,14 +94,19 @@ def _read(payload: bytes) -> SignNowCallback:
     )
 
 
-def _key(event: str, document_id: str | None, invite_id: str | None, payload: bytes) -> str:
-    """Facts have names, as two subscriptions tell one in two bodies; other events are known by their body."""
+def _key(
+    event: str, about: str | None, invite_id: str | None, meta: Mapping[str, Any], content: Mapping[str, Any]
+) -> str:
+    """Facts have names. Other events are known by what they say and when, and not by the body as it was sent: two
+    subscriptions, and SignNow's log of callbacks, have one fact in several bodies.
+    """
     subject = event.removeprefix("user.")
-    if subject == "document.complete" and document_id:
-        return f"complete:{document_id}"
+    if subject in _ONCE and about:
+        return f"{_ONCE[subject]}:{about}"
     if subject in _FACTS and invite_id:
         return f"{_FACTS[subject]}:{invite_id}"
-    return f"{event}:{hashlib.sha256(payload).hexdigest()}"
+    said = json.dumps([subject, meta.get("timestamp"), meta.get("initiator_id"), content], sort_keys=True)
+    return f"{event}:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 def _mapping(value: Any, name: str) -> Mapping[str, Any]:

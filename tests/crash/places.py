@@ -36,6 +36,8 @@ class Place:
             database_url=self.database_url,
             signnow_api_base=self.signnow_url,
             signnow_api_key=SecretStr(SandboxAccount().api_key),
+            signnow_client_id=SandboxAccount().client_id,
+            signnow_client_secret=SecretStr(SandboxAccount().client_secret),
             stripe_api_base=self.stripe_url,
             stripe_api_key=SecretStr("sk_test_inkmeter"),
             stripe_rate=0,

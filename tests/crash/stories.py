@@ -9,6 +9,7 @@ import httpx
 
 from inkmeter.errors import Conflict, OutcomeUnknown, SignNowRefused
 from integrations.protocols import Signer
+from integrations.signnow.client import SignNowClient
 from server.demo.pdf import contract
 from services import (
     card_orders,
@@ -19,10 +20,12 @@ from services import (
     dunning_cases,
     dunning_ends,
     endings,
+    identities,
     invites,
     jobs,
     mirroring,
     orders,
+    provisioning,
     pushing,
     timetable,
     usage,
@@ -34,7 +37,7 @@ from services.documents import UploadDocument
 from services.invites import SendInvite
 from services.orders import OrderState
 from services.platform import Platform
-from services.tenants import Tenant
+from services.tenants import Isolation, ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
 from storage.dunning import DunningCase
 from storage.invoices import Invoice
@@ -50,6 +53,35 @@ Story = Callable[[Platform, str], Awaitable[None]]
 async def provision(platform: Platform, reference: str) -> None:
     """A tenant with its Stripe customer, its SignNow folder, a plan and a subscription."""
     await sign_up(platform, reference)
+
+
+MOST_IDENTITIES = 60
+
+
+def user_of(reference: str) -> str:
+    """The SignNow user of a tenant that has one."""
+    return f"billing@{reference}.test"
+
+
+async def connect(platform: Platform, reference: str) -> None:
+    """A tenant with an organization of its own in SignNow, whose user accepts and consents on SignNow's pages."""
+    email = user_of(reference)
+    command = ProvisionTenant(reference, f"{reference} Inc", email, "USD", Isolation.ORGANIZATION)
+    tenant = await provision_tenant(platform, command)
+    if tenant.state is TenantState.PROVISIONING and tenant.signnow_organization_id is not None:
+        async with httpx.AsyncClient(base_url=signnow_url(platform)) as pages:
+            accepted = {"organization_id": tenant.signnow_organization_id, "email": email}
+            await pages.post("/_sandbox/organizations/accept", json=accepted)
+            if not await identities.is_connected(tenant):
+                answer = await pages.post("/_sandbox/consent", json={"email": email})
+                await provisioning.connect_signnow(platform, tenant, answer.json()["code"])
+        await provisioning.go_on(platform, tenant)
+
+
+def signnow_url(platform: Platform) -> str:
+    """Where the sandbox is that this process was told to use."""
+    assert isinstance(platform.signnow, SignNowClient)
+    return platform.signnow._session.wire.base_url
 
 
 async def sign(platform: Platform, reference: str) -> None:

@@ -34,7 +34,6 @@ async def test_provisioning(city: City) -> None:
         "INSERT INTO intent",
         "POST /v1/customers",
         "UPDATE intent",
-        "UPDATE tenant",
         "POST /user/folder",
         "POST /v1/products",
         "POST /v1/prices",

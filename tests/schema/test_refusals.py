@@ -33,6 +33,7 @@ REFUSALS: list[Refused] = [
     errors.UpstreamUnavailable("try again"),
     errors.OutcomeUnknown("no answer"),
     errors.SignNowRefused("no such document", upstream_code="65582"),
+    errors.SignNowNotConnected("consent first"),
     errors.PaymentRefused("card declined"),
     errors.WebhookRejected("bad signature"),
 ]

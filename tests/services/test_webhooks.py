@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from inkmeter.periods import BillingPeriod
 from integrations.signnow.webhooks import sign
+from services.webhooks import FOREIGN_NOTE
 from storage.database import rows
 from storage.documents import Document, DocumentState
 from storage.usage import sum_events
@@ -169,7 +170,7 @@ async def test_a_delivery_is_stored_once_whichever_door_it_takes(world: World, s
     assert await stored() == 1
     await world.work()
     [event] = await WebhookEvent.all()
-    assert event.state.value == "IGNORED"
+    assert event.state.value == ("FOREIGN" if source == "signnow" else "IGNORED")
     assert event.payload.encode() == payload
     assert (await post(world, source, payload, signed))[1]["isDuplicate"]
     await world.work()
@@ -337,7 +338,7 @@ async def test_documents_of_nobody_are_left_alone(world: World) -> None:
         await world.work()
     kept = await WebhookEvent.filter(source="SIGNNOW")
     assert kept
-    assert {(e.state.value, e.note) for e in kept} == {("IGNORED", "not a document of ours")}
+    assert {(e.state.value, e.note) for e in kept} == {("FOREIGN", FOREIGN_NOTE)}
     assert await customer.usage() == {}
 
 

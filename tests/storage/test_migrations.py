@@ -22,7 +22,14 @@ from tests.storage.conftest import Look
 
 pytestmark = pytest.mark.anyio
 
-WITHOUT_MODEL = {"usage_counter", "usage_value", "job", "tortoise_migrations"}
+WITHOUT_MODEL = {
+    "usage_counter",
+    "usage_value",
+    "job",
+    "provisioning_step",
+    "signnow_token",
+    "tortoise_migrations",
+}
 TYPES: dict[type[Field], set[str]] = {  # type: ignore[type-arg]
     BigIntField: {"integer", "bigint"},
     InstantField: {"integer", "bigint"},

@@ -1,6 +1,6 @@
 """Who calls SignNow: accounts, their tokens and counters, users, folders, organizations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -30,8 +30,10 @@ class TokenStore(Protocol):
 
     async def load(self, identity: str) -> SignNowTokens | None: ...
 
-    async def save(self, identity: str, tokens: SignNowTokens | None) -> None:
-        """Keep them in place of the old ones; None forgets them."""
+    async def save(self, identity: str, tokens: SignNowTokens | None, *, instead_of: str | None = None) -> bool:
+        """Keep them in place of the old ones; None forgets them. With `instead_of` only where that access token is
+        still the one that is kept. Answers whether it was done.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ class Accounts(Protocol):
     async def ensure_folder(self, name: str) -> str:
         """The id of the folder with that name, made if there is none. Safe to repeat."""
 
+    async def has_folder(self, folder_id: str) -> bool:
+        """Whether the folder lies right below the account's root."""
+
     async def create_user(self, *, email: str, password: str, first_name: str, last_name: str) -> SignNowUser:
         """A new SignNow user; they verify their mailbox themselves. An address that is taken is refused, and that
         is all that can be found out after an unknown outcome.
@@ -130,8 +135,13 @@ class Identities(Protocol):
     def consent_url(self, *, redirect_uri: str, state: str) -> str:
         """The page on which a SignNow user lets the application act for them, and comes back with a code."""
 
-    async def connect(self, identity: str, code: str) -> SignNowAccount:
-        """Exchange the code, once, for tokens that are kept under that identity. Raises SignNowRefused."""
+    async def connect(
+        self, identity: str, code: str, admit: Callable[[SignNowAccount], Awaitable[None]] | None = None
+    ) -> SignNowAccount:
+        """Exchange the code, once, for tokens that are kept under that identity. Raises SignNowRefused.
+
+        `admit` is told whose they are before they are kept; what it raises ends them, and leaves those that were kept.
+        """
 
     async def disconnect(self, identity: str) -> None:
         """End the identity's token at SignNow and forget it. Safe to repeat."""

@@ -55,6 +55,9 @@ class Callbacks(Protocol):
         Answers how many subscriptions were missing or wrong: SignNow drops those whose url refuses too often.
         """
 
+    async def wrong_callbacks(self, callback_url: str, secret: str) -> tuple[str, ...]:
+        """The events for which SignNow does not call `callback_url` as `ensure_callbacks` would have it."""
+
     async def subscriptions(self) -> tuple[SignNowSubscription, ...]:
         """All of the account's, whoever made them."""
 

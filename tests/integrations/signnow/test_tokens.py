@@ -9,12 +9,13 @@ import pytest
 from starlette.applications import Starlette
 
 from inkmeter.clock import FrozenClock
-from inkmeter.errors import SignNowRefused, UpstreamError
-from integrations.protocols import SignNowTokens
+from inkmeter.errors import Conflict, SignNowNotConnected, SignNowRefused, UpstreamError
+from integrations.protocols import SignNowAccount, SignNowTokens
+from integrations.signnow import client
 from integrations.signnow.auth import ApiKey, Application, PasswordGrant, consent_url
 from integrations.signnow.client import SignNowClient
 from integrations.signnow.sandbox import SandboxAccount
-from integrations.signnow.sandbox.accounts import TOKEN_LIFETIME
+from integrations.signnow.sandbox.accounts import TOKEN_LIFETIME, id_of
 from integrations.signnow.tokens import MemoryTokens
 
 pytestmark = pytest.mark.anyio
@@ -63,15 +64,15 @@ def process(wire: Wire, store: MemoryTokens, application: Application | None = A
 @pytest.fixture
 async def connected(wire: Wire, store: MemoryTokens, http: httpx.AsyncClient) -> SignNowClient:
     """The operator's client, to which the user of tenant acme has consented on SignNow's page."""
-    client = process(wire, store)
-    await client.create_user(email="acme@x.test", password="pw", first_name="A", last_name="C")
-    page = client.consent_url(redirect_uri=BACK, state="s1")
+    operator = process(wire, store)
+    await operator.create_user(email="acme@x.test", password="pw", first_name="A", last_name="C")
+    page = operator.consent_url(redirect_uri=BACK, state="s1")
     sent_back = await http.post(page, data={"email": "acme@x.test"}, headers={"Authorization": ""})
     query = parse_qs(urlsplit(sent_back.headers["location"]).query)
     assert query["state"] == ["s1"]
-    account = await client.connect("acme", query["code"][0])
+    account = await operator.connect("acme", query["code"][0])
     assert account.email == "acme@x.test"
-    return client
+    return operator
 
 
 async def test_an_identity_has_documents_of_its_own(connected: SignNowClient, lease: bytes) -> None:
@@ -141,14 +142,14 @@ async def test_a_token_revoked_in_mid_flow_asks_for_consent(
     tokens = await store.load("acme")
     assert tokens is not None
     await http.post("/oauth2/terminate", json={}, headers={"Authorization": f"Bearer {tokens.access}"})
-    with pytest.raises(SignNowRefused, match="consent") as refused:
+    with pytest.raises(SignNowNotConnected, match="consent"):
         await connected.for_identity("acme").counters()
-    assert refused.value.upstream_code == "invalid_token"
+    assert await store.load("acme") is None, "what SignNow has refused for good is forgotten"
     assert (await connected.counters()).documents == 0  # the operator's own account goes on
 
 
 async def test_an_identity_that_is_not_connected_is_refused_without_a_call(wire: Wire, store: MemoryTokens) -> None:
-    with pytest.raises(SignNowRefused, match="'nobody' is not connected"):
+    with pytest.raises(SignNowNotConnected):
         await process(wire, store).for_identity("nobody").counters()
     assert wire.grants == []
 
@@ -163,15 +164,57 @@ async def test_disconnecting_ends_the_token_and_may_be_repeated(
     assert await store.load("acme") is None
     answer = await http.get("/user", headers={"Authorization": f"Bearer {tokens.access}"})
     assert answer.json()["error"] == "invalid_token"
-    with pytest.raises(SignNowRefused, match="not connected"):
+    with pytest.raises(SignNowNotConnected):
         await connected.for_identity("acme").counters()
 
 
+async def test_what_was_disconnected_elsewhere_is_not_brought_back(
+    connected: SignNowClient, wire: Wire, store: MemoryTokens
+) -> None:
+    """This process still has both tokens in memory; the refresh token works."""
+    await connected.for_identity("acme").counters()
+    await process(wire, store).disconnect("acme")
+    with pytest.raises(SignNowNotConnected):
+        await connected.for_identity("acme").counters()
+    assert await store.load("acme") is None
+    assert "refresh_token" not in wire.grants
+
+
+async def test_a_user_who_is_not_admitted_changes_nothing(
+    connected: SignNowClient, store: MemoryTokens, http: httpx.AsyncClient, sandbox: Starlette
+) -> None:
+    await connected.create_user(email="bolt@x.test", password="pw", first_name="B", last_name="O")
+    code = (await http.post("/_sandbox/consent", json={"email": "bolt@x.test"})).json()["code"]
+    kept = await store.load("acme")
+
+    async def admit(account: SignNowAccount) -> None:
+        assert account.email == "bolt@x.test"
+        raise Conflict("somebody else")
+
+    with pytest.raises(Conflict):
+        await connected.connect("acme", code, admit)
+    assert await store.load("acme") == kept
+    tokens = sandbox.state.world.accounts.tokens.values()
+    assert [token for token in tokens if token.user_id == id_of("bolt@x.test")] == [], "the token was ended"
+    assert (await connected.for_identity("acme").account()).email == "acme@x.test"
+
+
+async def test_more_identities_than_are_remembered(
+    connected: SignNowClient, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_IDENTITIES", 2)
+    for other in ("b", "c", "d"):
+        with pytest.raises(SignNowNotConnected):
+            await connected.for_identity(other).counters()
+    assert len(connected._accounts.sessions) == len(connected._accounts.brokers) == 2
+    assert (await connected.for_identity("acme").account()).email == "acme@x.test"
+
+
 async def test_a_wrong_environment_is_explained(wire: Wire, store: MemoryTokens) -> None:
-    client = process(wire, store, Application("from-api-eval", "secret"))
+    stranger = process(wire, store, Application("from-api-eval", "secret"))
     for call in (
-        client.connect("acme", "code"),
-        client.create_user(email="a@x.test", password="p", first_name="", last_name=""),
+        stranger.connect("acme", "code"),
+        stranger.create_user(email="a@x.test", password="p", first_name="", last_name=""),
     ):
         with pytest.raises(SignNowRefused, match="one environment") as refused:
             await call
@@ -179,11 +222,11 @@ async def test_a_wrong_environment_is_explained(wire: Wire, store: MemoryTokens)
 
 
 async def test_an_api_key_alone_is_no_application(wire: Wire, store: MemoryTokens) -> None:
-    client = process(wire, store, None)
+    keyed = process(wire, store, None)
     with pytest.raises(SignNowRefused, match="client id"):
-        client.consent_url(redirect_uri=BACK, state="s")
+        keyed.consent_url(redirect_uri=BACK, state="s")
     with pytest.raises(SignNowRefused, match="client id"):
-        await client.create_user(email="a@x.test", password="p", first_name="", last_name="")
+        await keyed.create_user(email="a@x.test", password="p", first_name="", last_name="")
 
 
 async def test_the_password_grants_tokens_are_kept_too(wire: Wire, store: MemoryTokens) -> None:
