@@ -95,6 +95,8 @@ async def open_platform(
                 invite_cost=parse_money(settings.invite_cost),
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
+                max_pdf_bytes=settings.max_pdf_bytes,
+                charges_again=settings.signnow_charges_again,
                 is_signnow_live=settings.signnow_is_live,
                 automatic_tax=settings.automatic_tax,
             ),

@@ -16,6 +16,7 @@ from services import (
     checkouts,
     closing,
     documents,
+    downloads,
     dunning_cases,
     dunning_ends,
     endings,
@@ -31,6 +32,7 @@ from services import (
 from services.changes import ChangeAt
 from services.checkouts import NewCheckout
 from services.documents import UploadDocument
+from services.downloads import Download
 from services.invites import SendInvite
 from services.orders import OrderState
 from services.platform import Platform
@@ -69,7 +71,7 @@ async def sign(platform: Platform, reference: str) -> None:
     await _insist(invite, "invite")
 
     async def download(key: str) -> None:
-        await documents.download_signed(platform, tenant, document.id, key)
+        await downloads.download_signed(platform, Download(tenant, document.id, key))
 
     await _insist(download, "download")
 
