@@ -11,12 +11,11 @@ from typing import Final
 
 from inkmeter.errors import InkmeterError, SignNowRefused
 from integrations.protocols import NOT_FOUND, SignNowDocument
-from services import documents, invites, made_documents, operations, sent_invites, upstream_costs
+from services import discrepancies, documents, invites, made_documents, operations, sent_invites, upstream_costs
+from services.discrepancies import Discrepancy, DiscrepancyState
 from services.invites import InviteKind
 from services.operations import StoredOperation, UnitKind
 from services.platform import Platform
-from storage.database import insert_new
-from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.documents import Document
 from storage.operations import Operation, OperationKind, OperationState, as_stored
 from storage.tenants import Tenant
@@ -164,20 +163,19 @@ async def _give_up_unknown(platform: Platform, operation: StoredOperation, kind:
     if kind is not None:
         row = await Operation.get(tenant_id=operation.tenant_id, id=operation.id)
         cost = (await upstream_costs.load_table(platform)).unit_cost(kind, row.created_at)
-        await insert_new(
-            Discrepancy(
-                tenant_id=operation.tenant_id,
-                kind=UNKNOWABLE,
-                subject=str(operation.id),
-                ours_minor=0,
-                theirs_minor=cost.minor,
-                currency=cost.currency,
-                evidence={"operation": operation.kind, "document": str(operation.document_id), "unit": kind},
-                state=DiscrepancyState.OPEN,
-                created_at=platform.clock.now(),
-            ),
-            ["tenant_id", "kind", "subject"],
+        found = Discrepancy(
+            tenant_id=operation.tenant_id,
+            kind=UNKNOWABLE,
+            subject=str(operation.id),
+            ours_minor=0,
+            theirs_minor=cost.minor,
+            currency=cost.currency,
+            evidence={"operation": operation.kind, "document": str(operation.document_id), "unit": kind},
+            explanation="SignNow cannot be asked any more whether it has done this, and may charge it",
+            state=DiscrepancyState.OPEN,
+            created_at=platform.clock.now(),
         )
+        await discrepancies.open_discrepancy(platform, found)
     told = "it cannot be known any more whether SignNow has done it; use a new idempotency key"
     await operations.fail(platform, operation, SignNowRefused(told))
 

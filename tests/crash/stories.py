@@ -25,7 +25,9 @@ from services import (
     mirroring,
     orders,
     pushing,
+    sent_invites,
     timetable,
+    uploads,
     usage,
     usage_reports,
 )
@@ -37,6 +39,7 @@ from services.invites import SendInvite
 from services.orders import OrderState
 from services.platform import Platform
 from services.tenants import Tenant
+from services.uploads import MakeTemplate, UseTemplate
 from services.usage import NewEvent
 from storage.dunning import DunningCase
 from storage.invoices import Invoice
@@ -74,6 +77,40 @@ async def sign(platform: Platform, reference: str) -> None:
         await downloads.download_signed(platform, Download(tenant, document.id, key))
 
     await _insist(download, "download")
+
+
+async def manage(platform: Platform, reference: str) -> None:
+    """Make a document of a template, send it, give it to another signer, cancel it."""
+    tenant = await Tenant.get(external_reference=reference)
+    upload = UploadDocument(tenant, "Source", contract("Source"), "upload")
+    source = (await documents.upload_document(platform, upload))[0]
+
+    async def make_template(key: str) -> documents.Document:
+        return (await uploads.create_template(platform, MakeTemplate(tenant, source.id, "Of all", key)))[0]
+
+    template = await _insist(make_template, "template")
+
+    async def copy(key: str) -> documents.Document:
+        return (await uploads.use_template(platform, UseTemplate(tenant, template.id, "Lease", key)))[0]
+
+    document = await _insist(copy, "copy")
+
+    async def invite(key: str) -> None:
+        await invites.send_invite(
+            platform, SendInvite(tenant, document.id, [Signer("ann@x.test", "Signer 1")], idempotency_key=key)
+        )
+
+    await _insist(invite, "invite")
+
+    async def replace(key: str) -> None:
+        await sent_invites.replace_signer(platform, tenant, document.id, "Signer 1", "eve@x.test", key)
+
+    await _insist(replace, "replace")
+
+    async def cancel(key: str) -> None:
+        await sent_invites.cancel_invite(platform, tenant, document.id, key)
+
+    await _insist(cancel, "cancel")
 
 
 async def _insist(call: Callable[[str], Awaitable[T]], key: str) -> T:
