@@ -82,8 +82,12 @@ async def sign(platform: Platform, reference: str) -> None:
 async def manage(platform: Platform, reference: str) -> None:
     """Make a document of a template, send it, give it to another signer, cancel it."""
     tenant = await Tenant.get(external_reference=reference)
-    upload = UploadDocument(tenant, "Source", contract("Source"), "upload")
-    source = (await documents.upload_document(platform, upload))[0]
+
+    async def upload(key: str) -> documents.Document:
+        command = UploadDocument(tenant, "Source", contract("Source"), key)
+        return (await documents.upload_document(platform, command))[0]
+
+    source = await _insist(upload, "upload")
 
     async def make_template(key: str) -> documents.Document:
         return (await uploads.create_template(platform, MakeTemplate(tenant, source.id, "Of all", key)))[0]
