@@ -1,6 +1,6 @@
 """Documents and the operations of signing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +16,10 @@ from schema.money import Money
 from schema.nodes import Id, TenantId, global_id
 from schema.refusals import next_plan_type
 from schema.scalars import Base64
-from services import documents, invites, meters
-from services.documents import Document, UploadDocument
-from services.invites import InviteKind, SendInvite, SignatureField, Signer
+from services import documents, downloads, invites, meters
+from services.documents import Document, TextTag, UploadDocument
+from services.downloads import Download, DownloadForm
+from services.invites import InviteKind, Reminder, SendInvite, SignatureField, Signer
 from services.operations import StoredOperation
 
 
@@ -50,7 +51,8 @@ async def decision_type(info: Info, operation: StoredOperation) -> types.QuotaDe
 @mutation("Upload a PDF to SignNow for a tenant.")
 async def upload_document(info: Info, input: types.UploadDocumentInput) -> types.UploadDocumentPayload:
     tenant = await acting_tenant(info, input.tenant_id)
-    command = UploadDocument(tenant, input.name, input.content, input.idempotency_key)
+    tags = [TextTag(t.name, t.role, t.type, t.is_required) for t in input.tags]
+    command = UploadDocument(tenant, input.name, input.content, input.idempotency_key, tags)
     document, operation = await documents.upload_document(info.context.platform, command)
     return types.UploadDocumentPayload(document=document_type(document), decision=await decision_type(info, operation))
 
@@ -60,22 +62,45 @@ async def send_invite(info: Info, input: types.SendInviteInput) -> types.SendInv
     command = SendInvite(
         tenant=await acting_tenant(info, input.tenant_id),
         document_id=uuid_of(input.document_id, "Document", path=("documentId",)),
-        signers=[Signer(s.email, s.role, s.order) for s in input.signers],
+        signers=[_signer(signer) for signer in input.signers],
         idempotency_key=input.idempotency_key,
         kind=InviteKind[input.kind.name],
-        fields=[SignatureField(f.role, f.page, f.x, f.y, f.width, f.height) for f in input.fields],
+        fields=fields_of(input.fields),
         subject=input.subject,
         message=input.message,
+        cc=input.cc,
     )
     document, operation = await invites.send_invite(info.context.platform, command)
     return types.SendInvitePayload(document=document_type(document), decision=await decision_type(info, operation))
+
+
+def _signer(signer: types.SignerInput) -> Signer:
+    reminder = signer.reminder
+    return Signer(
+        email=signer.email,
+        role=signer.role,
+        order=signer.order,
+        expiration_days=signer.expiration_days,
+        reminder=Reminder(reminder.after, reminder.before, reminder.every) if reminder is not None else None,
+        subject=signer.subject,
+        message=signer.message,
+        redirect_uri=signer.redirect_uri,
+        language=signer.language,
+    )
+
+
+def fields_of(fields: Sequence[types.SignatureFieldInput]) -> list[SignatureField]:
+    """Places to sign."""
+    return [SignatureField(f.role, f.page, f.x, f.y, f.width, f.height) for f in fields]
 
 
 @mutation("Download a document with all that was filled in.")
 async def download_signed(info: Info, input: types.DownloadSignedInput) -> types.DownloadSignedPayload:
     tenant = await acting_tenant(info, input.tenant_id)
     document_id = uuid_of(input.document_id, "Document", path=("documentId",))
-    signed = await documents.download_signed(info.context.platform, tenant, document_id, input.idempotency_key)
+    form = DownloadForm[input.form.name]
+    command = Download(tenant, document_id, input.idempotency_key, form, input.with_history)
+    signed = await downloads.download_signed(info.context.platform, command)
     return types.DownloadSignedPayload(
         document=document_type(signed.document),
         content=Base64(signed.content),

@@ -17,6 +17,9 @@ class DocumentState(Enum):
     UPLOADED = strawberry.enum_value("UPLOADED", description="It is in SignNow; nobody was asked to sign.")
     SENT = strawberry.enum_value("SENT", description="The signers are invited.")
     COMPLETED = strawberry.enum_value("COMPLETED", description="Every signer has signed.")
+    CANCELLED = strawberry.enum_value("CANCELLED", description="Its invite was cancelled; it may be sent again.")
+    DELETED = strawberry.enum_value("DELETED", description="It is not in SignNow any more.")
+    TEMPLATE = strawberry.enum_value("TEMPLATE", description="Documents are made of it; it is never sent.")
 
 
 @strawberry.type(description="A document of a tenant.")
@@ -50,11 +53,22 @@ class QuotaDecision:
     plan: NextPlan | None = strawberry.field(description="The plan that UPGRADED leads to.")
 
 
+@strawberry.input(description="A field whose place is where its name stands in the text of the PDF.")
+class TextTagInput:
+    name: str = strawberry.field(description="What stands in the text, without what surrounds it.")
+    role: str = strawberry.field(description="Who fills it in, e.g. `Signer 1`.")
+    type: str = strawberry.field(default="signature", description="`signature`, `initials`, `text` or `checkbox`.")
+    is_required: bool = strawberry.field(default=True, description="Whether nobody can finish without it.")
+
+
 @strawberry.input(description="A PDF.")
 class UploadDocumentInput:
     name: str = strawberry.field(description="As signers read it.")
     content: Base64 = strawberry.field(description="The PDF's bytes, at most 50 MiB.")
     idempotency_key: str = strawberry.field(description="Yours; the same key again uploads nothing.")
+    tags: list[TextTagInput] = strawberry.field(
+        default_factory=list, description="Fields whose places stand in the PDF's text."
+    )
     tenant_id: relay.GlobalID | None = strawberry.field(
         default=None, description="Whose; needed with an operator's key, the key's own tenant otherwise."
     )
@@ -73,11 +87,26 @@ class InviteKind(Enum):
     FREE_FORM = strawberry.enum_value("FREE_FORM", description="One signer signs wherever they like.")
 
 
+@strawberry.input(description="When SignNow reminds a signer, in days.")
+class ReminderInput:
+    after: int | None = strawberry.field(default=None, description="After the invite: 1 to 179.")
+    before: int | None = strawberry.field(default=None, description="Before it expires: 1 to 179.")
+    every: int | None = strawberry.field(default=None, description="Between two reminders: 1 to 7.")
+
+
 @strawberry.input(description="Who is to sign.")
 class SignerInput:
     email: str = strawberry.field(description="Where the invite goes.")
     role: str = strawberry.field(description="Whose fields they sign, e.g. `Signer 1`.")
     order: int = strawberry.field(default=1, description="Equal numbers sign at the same time, lower ones first.")
+    expiration_days: int | None = strawberry.field(
+        default=None, description="3 to 180 days until the invite expires; SignNow takes 30 if missing."
+    )
+    reminder: ReminderInput | None = strawberry.field(default=None, description="When they are reminded.")
+    subject: str | None = strawberry.field(default=None, description="Of this signer's e-mail.")
+    message: str | None = strawberry.field(default=None, description="Of this signer's e-mail.")
+    redirect_uri: str | None = strawberry.field(default=None, description="Where they come to afterwards.")
+    language: str | None = strawberry.field(default=None, description="`en`, `es` or `fr`.")
 
 
 @strawberry.input(description="A place to sign, in points from the top left corner.")
@@ -102,6 +131,7 @@ class SendInviteInput:
     )
     subject: str | None = strawberry.field(default=None, description="Of the e-mail.")
     message: str | None = strawberry.field(default=None, description="Of the e-mail.")
+    cc: list[str] = strawberry.field(default_factory=list, description="Who gets a copy: addresses, at most 20.")
     tenant_id: relay.GlobalID | None = strawberry.field(
         default=None, description="Whose; needed with an operator's key, the key's own tenant otherwise."
     )
@@ -114,10 +144,18 @@ class SendInvitePayload:
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")
 
 
+@strawberry.enum(description="How a document comes back.")
+class DownloadForm(Enum):
+    COLLAPSED = strawberry.enum_value("COLLAPSED", description="One PDF with all that was filled in.")
+    ZIP = strawberry.enum_value("ZIP", description="A zip of that, with attachments.")
+
+
 @strawberry.input(description="A document to download.")
 class DownloadSignedInput:
     document_id: relay.GlobalID = strawberry.field(description="Which.")
     idempotency_key: str = strawberry.field(description="Yours; the same key again is not counted again.")
+    form: DownloadForm = strawberry.field(default=DownloadForm.COLLAPSED, description="As a PDF or a zip.")
+    with_history: bool = strawberry.field(default=False, description="With SignNow's audit trail.")
     tenant_id: relay.GlobalID | None = strawberry.field(
         default=None, description="Whose; needed with an operator's key, the key's own tenant otherwise."
     )
@@ -126,6 +164,8 @@ class DownloadSignedInput:
 @strawberry.type(description="What became of `downloadSigned`.")
 class DownloadSignedPayload:
     document: Document | None = strawberry.field(default=None, description="The document.")
-    content: Base64 | None = strawberry.field(default=None, description="The PDF with all that was filled in.")
+    content: Base64 | None = strawberry.field(
+        default=None, description="The PDF with all that was filled in, or the zip."
+    )
     decision: QuotaDecision | None = strawberry.field(default=None, description="Why it was allowed, at what price.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was refused.")

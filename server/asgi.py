@@ -16,7 +16,7 @@ from starlette.routing import Route
 from resolvers.context import Context
 from resolvers.root import Mutation, Query
 from schema.nodes import Node
-from server import webhooks
+from server import documents, webhooks
 from server.graphql import GraphQLView
 from server.graphql_schema import Schema, build_schema
 from server.settings import Settings
@@ -87,6 +87,13 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
         routes=[
             Route("/", home),
             Route("/graphql", view),
+            Route(
+                "/documents",
+                documents.upload_route(get_platform),
+                methods=["POST"],
+                max_body_size=settings.max_pdf_bytes + 1,
+            ),
+            Route("/documents/{document_id}/signed", documents.download_route(get_platform), methods=["GET"]),
             Route("/usage", usage_route(get_platform), methods=["POST"]),
             Route(
                 "/webhooks/stripe",

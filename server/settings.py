@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     signnow_is_live: bool = True
     """Whether the SignNow application is in live mode. Invites of one in development mode cost nothing: they are
     counted for the tenant, and no upstream units with them."""
+    signnow_charges_again: bool = False
+    """Whether to count an upstream unit when an invite is sent again or given to another signer. SignNow does not say
+    whether it charges that."""
 
     invite_cost: str = "1.50 USD"
     """What SignNow charges you for one signature invite, until `setUpstreamCost` says otherwise: an amount and a
@@ -89,6 +92,8 @@ class Settings(BaseSettings):
     """Show GraphiQL at /graphql to browsers; its page loads assets from a CDN."""
     introspection: bool = True
     """Whether the schema can be read through the API."""
+    max_pdf_bytes: Annotated[int, Field(ge=1024)] = 50 * 1024 * 1024
+    """Largest PDF. SignNow does not document a limit of its own."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 72 * 1024 * 1024
     """Largest request body; a PDF in GraphQL takes a third more than its own size."""
 

@@ -32,20 +32,21 @@ def usage_route(get_platform: Callable[[], Platform]) -> Callable[[Request], Awa
     async def receive(request: Request) -> Response:
         viewer = await keys.find_viewer(keys.bearer(request.headers.get("authorization")))
         if viewer is None:
-            return _refusal("UNAUTHENTICATED", "Send a valid API key: `Authorization: Bearer ink_…`", 401)
+            return refusal_response("UNAUTHENTICATED", "Send a valid API key: `Authorization: Bearer ink_…`", 401)
         try:
-            tenant = await _tenant(viewer.tenant_id, request.query_params.get("tenantId"))
+            tenant = await named_tenant(viewer.tenant_id, request.query_params.get("tenantId"))
             answer = await record_lines(get_platform(), tenant, await request.body())
         except Refused as refusal:
-            return _refusal(refusal.code, refusal.message, STATUS.get(refusal.code, 409))
+            return refusal_response(refusal.code, refusal.message, STATUS.get(refusal.code, 409))
         return JSONResponse(answer)
 
     return receive
 
 
-async def _tenant(own: int | None, named: str | None) -> Tenant:
+async def named_tenant(own: int | None, named: str | None) -> Tenant:
+    """The tenant that a query names, or the key's own. Raises InvalidInput and NotFound."""
     if own is None and named is None:
-        raise InvalidInput([Problem(("tenantId",), "is needed with an operator's key: /usage?tenantId=…")])
+        raise InvalidInput([Problem(("tenantId",), "is needed with an operator's key: ?tenantId=…")])
     wanted: UUID | None = uuid_of(named, "Tenant", path=("tenantId",)) if named is not None else None
     if own is None and wanted is not None:
         return await tenants.find_tenant(wanted)
@@ -123,5 +124,6 @@ def _moment(text: object) -> datetime | None:
     return moment
 
 
-def _refusal(code: str, message: str, status: int) -> Response:
+def refusal_response(code: str, message: str, status: int) -> Response:
+    """A refusal of the whole request."""
     return JSONResponse({"error": message, "code": code}, status)

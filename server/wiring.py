@@ -98,6 +98,8 @@ async def open_platform(
                 grace=timedelta(days=settings.grace_days),
                 close_delay=timedelta(minutes=settings.close_delay_minutes),
                 isolation=Isolation(settings.isolation),
+                max_pdf_bytes=settings.max_pdf_bytes,
+                charges_again=settings.signnow_charges_again,
                 is_signnow_live=settings.signnow_is_live,
                 automatic_tax=settings.automatic_tax,
             ),

@@ -12,9 +12,10 @@ from inkmeter.money import Money
 from inkmeter.usage import Aggregation
 from services.measures import MeterBook, value_of
 from storage.credits import CreditEntryKind, CreditSource
+from storage.documents import DocumentState
 from storage.fields import to_micros
 from storage.ledger import Wanted
-from storage.operations import OperationKind
+from storage.operations import CHANGES, OperationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,19 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """The document that an upload has made."""
+    """The document or template that an operation has made."""
 
     name: str
     signnow_document_id: str
+    state: DocumentState = DocumentState.UPLOADED
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """T2, yes. Answered with the tenant's public id, None if there is nothing left to commit.
 
-    `used` and `upstream_units` are by meter, `upstream_kind` is what SignNow charges these for; `uploaded` and
-    `is_sent` are what becomes of the document.
+    `used` and `upstream_units` are by meter, `upstream_kind` is what SignNow charges these for; `uploaded` is the
+    document that was made, and `becomes` the state of one that was there.
     """
 
     tenant_id: int
@@ -63,7 +65,7 @@ class Commit:
     upstream_units: Mapping[str, int] = field(default_factory=dict)
     upstream_kind: str | None = None
     uploaded: Uploaded | None = None
-    is_sent: bool = False
+    becomes: DocumentState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +228,8 @@ def wanted(commands: Sequence[Command], meters: MeterBook, *, with_events: bool 
             case Reserve(tenant_id, intent, _, now):
                 want.at(tenant_id, to_micros(now))
                 want.operations.append((tenant_id, intent.idempotency_key))
-                if intent.kind is OperationKind.INVITE:
-                    want.invited.append((tenant_id, intent.document_id))
+                if intent.kind in CHANGES:
+                    want.documents.append((tenant_id, intent.document_id))
             case Commit() | Release():
                 # The period of its reservation, so that a "yes" and a "no" of two processes wait for each other.
                 want.at(command.tenant_id, to_micros(command.created_at))

@@ -1,13 +1,16 @@
-"""Documents: uploading a PDF, and downloading it signed."""
+"""Documents: uploading a PDF, reading it, deleting it."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
 from inkmeter.errors import NotFound
-from services import identities, operations
+from integrations.protocols import TextTag as TextTag
+from services import identities, made_documents, operations
 from services.commands import Intent, Uploaded
 from services.operations import StoredOperation
 from services.platform import Platform
@@ -18,26 +21,20 @@ from storage.ids import new_id
 from storage.operations import OperationKind
 from storage.tenants import Tenant
 
-MAX_PDF_BYTES: Final = 50 * 1024 * 1024
+UNITS: Final = {"documents_created": 1, "api_calls": 1}
+FIELD_TYPES: Final = ("signature", "initials", "text", "checkbox")
+"""What a text tag can be: of SignNow's words those that need nothing besides."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadDocument:
-    """A PDF under a name that signers will read."""
+    """A PDF, at hand or in a file, under a name that signers will read. With `tags` its text says where fields are."""
 
     tenant: Tenant
     name: str
-    content: bytes
+    content: bytes | Path
     idempotency_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignedDownload:
-    """The signed PDF's bytes."""
-
-    document: Document
-    operation: StoredOperation
-    content: bytes
+    tags: Sequence[TextTag] = ()
 
 
 async def upload_document(platform: Platform, command: UploadDocument) -> tuple[Document, StoredOperation]:
@@ -48,37 +45,62 @@ async def upload_document(platform: Platform, command: UploadDocument) -> tuple[
     problems = Problems()
     problems.check_text(command.name, "name")
     problems.check_key(command.idempotency_key, "idempotencyKey")
-    _check_pdf(problems, command.content)
+    for index, tag in enumerate(command.tags):
+        problems.check_text(tag.name, "tags", str(index), "name")
+        problems.check_text(tag.role, "tags", str(index), "role")
+        problems.check(tag.type in FIELD_TYPES, f"is one of {', '.join(FIELD_TYPES)}", "tags", str(index), "type")
+    sha256 = await _check_pdf(problems, command.content, platform.terms.max_pdf_bytes)
     problems.refuse()
-    request = {"name": command.name, "sha256": hashlib.sha256(command.content).hexdigest()}
-    operation, is_new = await operations.reserve(
-        platform,
-        command.tenant,
-        Intent(
-            OperationKind.UPLOAD,
-            command.idempotency_key,
-            request,
-            {"documents_created": 1, "api_calls": 1},
-            new_id(),
-        ),
-    )
+    request: dict[str, Any] = {"name": command.name, "sha256": sha256}
+    kind, units = OperationKind.UPLOAD, UNITS
+    if command.tags:
+        request["tags"] = [asdict(tag) for tag in command.tags]
+        kind, units = OperationKind.UPLOAD_TAGGED, made_documents.UNITS
+    intent = Intent(kind, command.idempotency_key, request, units, new_id())
+    folder_id = require_folder(command.tenant)
+    operation, is_new = await operations.reserve(platform, command.tenant, intent)
     if is_new:
+        file_name = f"{operation.id}.pdf"
         async with operations.calling_signnow(platform, operation):
-            signnow_id = await identities.signnow_for(platform, command.tenant).upload_document(
-                folder_id=require_folder(command.tenant),
-                name=command.name,
-                file_name=f"{operation.id}.pdf",
-                content=command.content,
-            )
-        await finish_upload(platform, operation, signnow_id)
-    return await find_document(command.tenant.id, _document_id(operation)), operation
+            signnow = identities.signnow_for(platform, command.tenant)
+            if command.tags:
+                signnow_id = await signnow.upload_with_tags(
+                    file_name=file_name, content=command.content, tags=command.tags
+                )
+            else:
+                signnow_id = await signnow.upload_document(
+                    folder_id=folder_id, name=command.name, file_name=file_name, content=command.content
+                )
+        if command.tags:
+            await made_documents.finish_making(platform, operation, signnow_id)
+        else:
+            await finish_upload(platform, operation, signnow_id)
+    return await find_document(command.tenant.id, made_documents.document_id_of(operation)), operation
 
 
-def _check_pdf(problems: Problems, content: bytes) -> None:
-    if problems.check(bool(content), "is empty", "content"):
-        problems.check(len(content) <= MAX_PDF_BYTES, "is larger than 50 MiB", "content")
+async def _check_pdf(problems: Problems, content: bytes | Path, most: int) -> str:
+    """The file's SHA-256; a file on disk is read in a thread, and never whole."""
+    if isinstance(content, bytes):
+        size, beginning, sha256 = len(content), content[:1024], hashlib.sha256(content).hexdigest()
+    else:
+        size, beginning, sha256 = await asyncio.to_thread(_read_file, content)
+    if problems.check(bool(size), "is empty", "content"):
+        problems.check(size <= most, too_large(most), "content")
         # The marker may follow up to a kilobyte of other bytes; every reader accepts that.
-        problems.check(b"%PDF-" in content[:1024], "is not a PDF", "content")
+        problems.check(b"%PDF-" in beginning, "is not a PDF", "content")
+    return sha256
+
+
+def too_large(most: int) -> str:
+    """What is said of a PDF that has more bytes than this."""
+    return f"is larger than {most >> 20} MiB" if most % (1 << 20) == 0 else f"is larger than {most} bytes"
+
+
+def _read_file(path: Path) -> tuple[int, bytes, str]:
+    with path.open("rb") as file:
+        beginning = file.read(1024)
+        file.seek(0)
+        return path.stat().st_size, beginning, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def finish_upload(platform: Platform, operation: StoredOperation, signnow_id: str) -> None:
@@ -86,40 +108,9 @@ async def finish_upload(platform: Platform, operation: StoredOperation, signnow_
     await operations.succeed(
         platform,
         operation,
-        {"documents_created": 1, "api_calls": 1},
+        UNITS,
         uploaded=Uploaded(str(operation.request["name"]), signnow_id),
     )
-
-
-async def download_signed(
-    platform: Platform, tenant: Tenant, document_id: UUID, idempotency_key: str
-) -> SignedDownload:
-    """The collapsed PDF. Counted once per key: the same key again fetches it without counting.
-
-    Raises NotFound, and what `operations.reserve` and SignNow refuse.
-    """
-    problems = Problems()
-    problems.check_key(idempotency_key, "idempotencyKey")
-    problems.refuse()
-    document = await find_document(tenant.id, document_id)
-    operation, is_new = await operations.reserve(
-        platform,
-        tenant,
-        Intent(
-            OperationKind.DOWNLOAD,
-            idempotency_key,
-            {"document_id": str(document_id)},
-            {"downloads": 1, "api_calls": 1},
-            document_id,
-        ),
-    )
-    signnow = identities.signnow_for(platform, tenant)
-    if not is_new:
-        return SignedDownload(document, operation, await signnow.download_signed(document.signnow_document_id))
-    async with operations.calling_signnow(platform, operation), operations.preparing(platform, operation):
-        content = await signnow.download_signed(document.signnow_document_id)
-    await operations.succeed(platform, operation, {"downloads": 1, "api_calls": 1})
-    return SignedDownload(document, operation, content)
 
 
 def require_folder(tenant: Tenant) -> str:
@@ -129,17 +120,12 @@ def require_folder(tenant: Tenant) -> str:
     return tenant.signnow_folder_id
 
 
-def _document_id(operation: StoredOperation) -> UUID:
-    assert operation.document_id is not None  # noqa: S101 - every kind of operation has one
-    return operation.document_id
-
-
-async def find_document(tenant_id: int | None, document_id: UUID) -> Document:
+async def find_document(tenant_id: int | None, document_id: UUID, *, path: str = "documentId") -> Document:
     """The document, of that tenant unless None. Raises NotFound, also for another tenant's."""
     of_tenant = {} if tenant_id is None else {"tenant_id": tenant_id}
     document = await Document.filter(id=document_id, **of_tenant).first()
     if document is None:
-        raise NotFound("no such document", path=("documentId",))
+        raise NotFound("no such document", path=(path,))
     return document
 
 

@@ -1,39 +1,46 @@
 """Invites: asking people to sign."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import InvalidInput, Problem
+from integrations.protocols import EmbeddedSigner as EmbeddedSigner
+from integrations.protocols import Reminder as Reminder
 from integrations.protocols import SignatureField as SignatureField
 from integrations.protocols import Signer as Signer
-from services import documents, identities, jobs, operations, signing
+from services import documents, identities, jobs, operations, signers, signing
 from services.commands import Intent
 from services.operations import StoredOperation, UnitKind
 from services.platform import Platform
 from services.problems import Problems
-from storage.documents import Document
+from storage.documents import Document, DocumentState
 from storage.operations import OperationKind
 from storage.tenants import Tenant
 
 MAX_SIGNERS: Final = 20
+MAX_CC: Final = 20
 
 
 class InviteKind(StrEnum):
-    """FIELD: each signer signs the fields of a role. FREE_FORM: one signer, who signs wherever they like.
+    """FIELD: each signer signs the fields of a role. FREE_FORM: one signer, who signs wherever they like. EMBEDDED:
+    like FIELD, in the operator's own page (`services.embedded_invites`).
 
     SignNow charges a field invite once, however many signers it has, and a free-form invite per signer.
     """
 
     FIELD = "FIELD"
     FREE_FORM = "FREE_FORM"
+    EMBEDDED = "EMBEDDED"
 
 
 @dataclass(frozen=True, slots=True)
 class SendInvite:
-    """Who is to sign. Without `fields`, a document that has none gets a signature field per role on its first page."""
+    """Who is to sign, and who gets a copy. Without `fields`, a document that has none gets a signature field per role
+    on its first page.
+    """
 
     tenant: Tenant
     document_id: UUID
@@ -43,12 +50,13 @@ class SendInvite:
     fields: Sequence[SignatureField] = ()
     subject: str | None = None
     message: str | None = None
+    cc: Sequence[str] = ()
 
 
 async def send_invite(platform: Platform, command: SendInvite) -> tuple[Document, StoredOperation]:
     """Invite the signers of a document, once. The same key again answers the first outcome.
 
-    Raises InvalidInput, NotFound, Conflict for a document that was sent before, and what `operations.reserve` and
+    Raises InvalidInput, NotFound, Conflict for a document that is out or done, and what `operations.reserve` and
     SignNow refuse.
     """
     _check(command)
@@ -60,6 +68,7 @@ async def send_invite(platform: Platform, command: SendInvite) -> tuple[Document
         "fields": [asdict(place) for place in command.fields],
         "subject": command.subject,
         "message": command.message,
+        "cc": list(command.cc),
     }
     units = {"invites_sent": 1, "api_calls": 4 if command.kind is InviteKind.FIELD else 1}
     operation, is_new = await operations.reserve(
@@ -79,47 +88,52 @@ def _check(command: SendInvite) -> None:
     problems.check_key(command.idempotency_key, "idempotencyKey")
     most = MAX_SIGNERS if command.kind is InviteKind.FIELD else 1
     problems.check(1 <= len(command.signers) <= most, f"needs 1 to {most} signers", "signers")
-    for index, signer in enumerate(command.signers):
-        problems.check_email(signer.email, "signers", str(index), "email")
-        problems.check_text(signer.role, "signers", str(index), "role")
-        problems.check(1 <= signer.order <= 99, "is a number from 1 to 99", "signers", str(index), "order")
-    roles = [signer.role for signer in command.signers]
-    problems.check(len(set(roles)) == len(roles), "each signer needs a role of their own", "signers")
-    for index, place in enumerate(command.fields):
-        problems.check(place.role in roles, "is no signer's role", "fields", str(index), "role")
-        numbers = (place.page, place.x, place.y, place.width, place.height)
-        problems.check(
-            all(0 <= n <= 20_000 for n in numbers),
-            "page, x, y, width, height: 0 to 20000",
-            "fields",
-            str(index),
-        )
-    for name, text in (("subject", command.subject), ("message", command.message)):
-        problems.check(text is None or len(text) <= 5_000, "is longer than 5000 characters", name)
+    signers.check_signers(problems, command.signers)
+    signers.check_fields(problems, command.fields, command.signers)
+    signers.check_mail(problems, command.subject, command.message)
+    problems.check(len(command.cc) <= MAX_CC, f"has more than {MAX_CC} addresses", "cc")
+    for index, address in enumerate(command.cc):
+        problems.check_email(address, "cc", str(index))
     problems.refuse()
 
 
 async def _send_by_role(platform: Platform, command: SendInvite, document: Document, operation: StoredOperation) -> int:
-    signnow, signnow_id = identities.signnow_for(platform, command.tenant), document.signnow_document_id
+    signnow = identities.signnow_for(platform, command.tenant)
     async with operations.calling_signnow(platform, operation):
-        async with operations.preparing(platform, operation):
-            theirs = await signnow.document(signnow_id)
-            calls = 2
-            if command.fields or not theirs.roles:
-                await signnow.place_fields(signnow_id, command.fields or default_fields(command.signers))
-                theirs = await signnow.document(signnow_id)
-                calls = 4
-        if missing := [signer.role for signer in command.signers if signer.role not in theirs.roles]:
-            await operations.undo(platform, operation)
-            raise InvalidInput([Problem(("signers",), f"the document has no fields for {', '.join(missing)}")])
+        roles, calls = await prepare_roles(platform, document, operation, command.signers, command.fields)
         await signnow.send_field_invite(
-            signnow_id,
+            document.signnow_document_id,
             signers=command.signers,
-            roles=theirs.roles,
+            roles=roles,
             subject=command.subject,
             message=command.message,
+            cc=command.cc,
         )
-    return calls
+    return calls + 1
+
+
+async def prepare_roles(
+    platform: Platform,
+    document: Document,
+    operation: StoredOperation,
+    asked: Sequence[Signer | EmbeddedSigner],
+    fields: Sequence[SignatureField],
+) -> tuple[Mapping[str, str], int]:
+    """The ids of the document's roles, and the calls it took; fields are placed first if they are named or missing.
+
+    Raises InvalidInput for a signer without fields, before anything was placed; the operation is undone then.
+    """
+    signnow_id = document.signnow_document_id
+    signnow = await identities.signnow_of(platform, document.tenant_id)
+    async with operations.preparing(platform, operation):
+        theirs = await signnow.document(signnow_id)
+        if theirs.roles and not fields:
+            if missing := [signer.role for signer in asked if signer.role not in theirs.roles]:
+                await operations.undo(platform, operation)
+                raise InvalidInput([Problem(("signers",), f"the document has no fields for {', '.join(missing)}")])
+            return theirs.roles, 1
+        await signnow.place_fields(signnow_id, fields or default_fields(asked))
+        return (await signnow.document(signnow_id)).roles, 3
 
 
 async def _send_free_form(
@@ -131,22 +145,24 @@ async def _send_free_form(
             email=command.signers[0].email,
             subject=command.subject,
             message=command.message,
+            cc=command.cc,
         )
     return 1
 
 
-def default_fields(signers: Sequence[Signer]) -> list[SignatureField]:
+def default_fields(asked: Sequence[Signer | EmbeddedSigner]) -> list[SignatureField]:
     """One signature field per signer, in rows of two from the bottom of the first page up."""
     return [
         SignatureField(signer.role, page=0, x=60 + 260 * (i % 2), y=690 - 60 * (i // 2), width=200, height=40)
-        for i, signer in enumerate(signers)
+        for i, signer in enumerate(asked)
     ]
 
 
 async def finish_invite(platform: Platform, operation: StoredOperation, calls: int) -> None:
     """Commit an invite that SignNow has sent: one unit sold, and one that SignNow charges, in live mode.
 
-    A field invite is charged once however many signers it has; a free-form invite has one signer here.
+    A field invite is charged once however many signers it has, and so, we assume, is an embedded one; a free-form
+    invite has one signer here.
     """
     kind = UnitKind.FREE_FORM_SIGNER if operation.request["kind"] == InviteKind.FREE_FORM else UnitKind.FIELD_INVITE
     is_live = platform.terms.is_signnow_live
@@ -164,5 +180,5 @@ async def finish_invite(platform: Platform, operation: StoredOperation, calls: i
         {"invites_sent": 1, "api_calls": calls},
         upstream_units={"invites_sent": 1 if is_live else 0},
         upstream_kind=kind if is_live else UnitKind.DEVELOPMENT,
-        is_sent=True,
+        becomes=DocumentState.SENT,
     )

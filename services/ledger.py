@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Final, assert_never
 from uuid import UUID
 
-from inkmeter.errors import Conflict, InkmeterError, TopUpRequired
+from inkmeter.errors import InkmeterError, TopUpRequired
 from inkmeter.events import Event
-from services import alerting, crediting, ordering
+from services import alerting, crediting, document_changes, ordering
 from services.batch import Batch, span_of
 from services.commands import (
     Command,
@@ -33,10 +33,10 @@ from services.facts import correct, record
 from services.measures import MeterBook
 from services.terms import PlanTerms
 from services.upgrading import upgrade
+from storage.documents import DocumentState
 from storage.fields import from_micros, to_micros
 from storage.ids import new_id
 from storage.ledger import Gate, Known, StoredOperation, Writes
-from storage.operations import OperationKind
 
 log = logging.getLogger("inkmeter.ledger")
 
@@ -143,8 +143,7 @@ class _Planner:
         gate = batch.gate(account, now)
         batch.require_meters()
         batch.terms_of(account, gate)  # they may have changed since the call began
-        if intent.kind is OperationKind.INVITE and (tenant_id, intent.document_id) in self.known.invited:
-            raise Conflict("the document is being sent already, or was sent", path=("documentId",))
+        document_changes.begin_change(self.known, tenant_id, intent)
         units = dict(fed(batch, intent.units))
         terms = batch.load(phase.plan_id)
         standings = {
@@ -176,8 +175,8 @@ class _Planner:
             created_at=now,
         )
         self.known.operations[tenant_id, intent.idempotency_key] = operation
-        if intent.kind is OperationKind.INVITE:
-            self.known.invited.add((tenant_id, intent.document_id))
+        if (document := document_changes.change_of(self.known, operation)) is not None:
+            document.is_busy = True
         self.writes.new_operations.append(operation)
         for meter, amount in units.items():
             change(batch, account, gate, meter, None, now, reserved=amount)
@@ -215,6 +214,7 @@ class _Planner:
             moment = operation.created_at
             change(batch, account, gate, meter, event_id, moment, used=amount, reserved=-held, promised=promised)
         self._end(operation, "SUCCEEDED", command.now, None)
+        self._let_others_change(operation)
         self._keep_document(command, operation)
         return account.public_id
 
@@ -229,13 +229,16 @@ class _Planner:
                     command.tenant_id,
                     str(operation.document_id),
                     command.uploaded.name,
-                    "UPLOADED",
+                    command.uploaded.state,
                     command.uploaded.signnow_document_id,
                     operation.created_at,
                 )
             )
-        if command.is_sent and operation.document_id is not None:
-            self.writes.sent_documents.append((to_micros(command.now), command.tenant_id, operation.document_id))
+        if command.becomes is not None and operation.document_id is not None:
+            sent_at = to_micros(command.now) if command.becomes is DocumentState.SENT else None
+            self.writes.changed_documents.append((command.becomes, sent_at, command.tenant_id, operation.document_id))
+            if (document := document_changes.change_of(self.known, operation)) is not None:
+                document.state = command.becomes
 
     def _release(self, command: Release) -> bool:
         operation = self._ending(command)
@@ -245,8 +248,7 @@ class _Planner:
         self.batch.terms_of(account, gate)
         for meter, units in operation.reserved.items():
             change(self.batch, account, gate, meter, None, operation.created_at, reserved=-units)
-        if operation.kind == OperationKind.INVITE and operation.document_id is not None:
-            self.known.invited.discard((operation.tenant_id, operation.document_id))
+        self._let_others_change(operation)
         if command.refusal is None:
             self.writes.deleted_operations.append((operation.tenant_id, operation.id))
             del self.known.operations[operation.tenant_id, operation.idempotency_key]
@@ -259,6 +261,10 @@ class _Planner:
         """The command's operation; None if it was undone, also if its key stands for a later one."""
         operation = self.known.operations.get((command.tenant_id, command.idempotency_key))
         return operation if operation is not None and operation.id == command.operation_id else None
+
+    def _let_others_change(self, operation: StoredOperation) -> None:
+        if (document := document_changes.change_of(self.known, operation)) is not None:
+            document.is_busy = False
 
     def _end(self, operation: StoredOperation, state: str, now: datetime, refusal: dict[str, Any] | None) -> None:
         operation.state, operation.refusal = state, refusal

@@ -29,6 +29,7 @@ from inkmeter.events import OperationRefused, UsageRecorded
 from services import meters, overdue, plans, subscriptions
 from services.commands import Command, Commit, Intent, NeedsMeters, NeedsPeriod, NeedsTerms, Release, Reserve, Uploaded
 from services.platform import Platform
+from storage.documents import DocumentState
 from storage.fields import from_micros
 from storage.ledger import StoredOperation as StoredOperation
 from storage.operations import Operation, OperationState
@@ -135,7 +136,7 @@ async def succeed(
     upstream_units: Mapping[str, int] | None = None,
     upstream_kind: UnitKind | None = None,
     uploaded: Uploaded | None = None,
-    is_sent: bool = False,
+    becomes: DocumentState | None = None,
 ) -> None:
     """T2, yes: usage events, counters and what becomes of the document, in one transaction.
 
@@ -152,7 +153,7 @@ async def succeed(
         upstream_units=upstream_units or {},
         upstream_kind=upstream_kind,
         uploaded=uploaded,
-        is_sent=is_sent,
+        becomes=becomes,
     )
     if public_id := await submit(platform, command):
         for meter, quantity in used.items():

@@ -38,6 +38,10 @@ class Terms:
     """How old an operation without an answer must be before SignNow is asked what became of it."""
     isolation: Isolation = Isolation.SHARED_ACCOUNT
     """Whose SignNow account new tenants sign through, where nothing is said."""
+    max_pdf_bytes: int = 50 * 1024 * 1024
+    """The largest PDF that is uploaded."""
+    charges_again: bool = False
+    """Whether SignNow charges an invite again that is sent again or given to another signer; it does not say."""
     is_signnow_live: bool = True
     """Whether the SignNow application is in live mode: invites in development mode are charged nothing."""
 

@@ -10,11 +10,14 @@ from storage.ids import new_id
 
 
 class DocumentState(StrEnum):
-    """How far a document has come."""
+    """How far a document has come. A TEMPLATE is never sent: documents are made of it."""
 
     UPLOADED = "UPLOADED"
     SENT = "SENT"
     COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    DELETED = "DELETED"
+    TEMPLATE = "TEMPLATE"
 
 
 class Document(Model):

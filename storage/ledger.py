@@ -77,6 +77,14 @@ class StoredOperation:
 
 
 @dataclass(slots=True)
+class StoredDocument:
+    """A document as it is stored; `is_busy` while an operation that changes it has no answer."""
+
+    state: str
+    is_busy: bool = False
+
+
+@dataclass(slots=True)
 class StoredEvent:
     """What of a usage event tells whether another one is the same, and what it takes to reverse it."""
 
@@ -138,7 +146,7 @@ class Wanted:
     """First and last moment of each tenant."""
     operations: list[TenantKey] = field(default_factory=list)
     events: list[TenantKey] = field(default_factory=list)
-    invited: list[tuple[int, UUID]] = field(default_factory=list)
+    documents: list[tuple[int, UUID]] = field(default_factory=list)
     values: list[tuple[int, str, str]] = field(default_factory=list)
     """Tenant, meter and value, of meters that tell values apart."""
     all_values: list[TenantKey] = field(default_factory=list)
@@ -168,8 +176,7 @@ class Known:
     """[used, reserved, credited, pledged]; a missing key is zero. Of other periods those with pledged credits."""
     operations: dict[TenantKey, StoredOperation] = field(default_factory=dict)
     events: dict[TenantKey, StoredEvent] = field(default_factory=dict)
-    invited: set[tuple[int, UUID]] = field(default_factory=set)
-    """Documents that have a living invite operation."""
+    documents: dict[tuple[int, UUID], StoredDocument] = field(default_factory=dict)
     values: dict[ValueKey, int] = field(default_factory=dict)
     """How many events have a value."""
     grants: list[StoredGrant] = field(default_factory=list)
@@ -195,8 +202,8 @@ class Writes:
     """With the moment at which each ended."""
     deleted_operations: list[tuple[int, UUID]] = field(default_factory=list)
     documents: list[tuple[Any, ...]] = field(default_factory=list)
-    sent_documents: list[tuple[int, int, UUID]] = field(default_factory=list)
-    """(sent_at, tenant, id)"""
+    changed_documents: list[tuple[str, int | None, int, UUID]] = field(default_factory=list)
+    """(state, sent_at where it was sent, tenant, id)"""
     values: dict[ValueKey, int] = field(default_factory=dict)
     grants: list[StoredGrant] = field(default_factory=list)
     drawn: dict[tuple[int, UUID], int] = field(default_factory=dict)

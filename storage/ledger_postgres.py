@@ -115,8 +115,11 @@ class _Statement:
 async def _write(connection: Any, writes: Writes) -> None:
     first, then = _Statement(), _Statement()
     ends = _changes(writes)
-    # What ends may make room for what begins: a key, a document that may be invited again.
-    makes_room = writes.deleted_operations or any(o.state == "FAILED" for o, _ in writes.ended_operations)
+    # What ends may make room for what begins: a key, a document that may be changed again.
+    begun = {(o.tenant_id, o.document_id) for o in writes.new_operations}
+    makes_room = writes.deleted_operations or any(
+        (o.tenant_id, o.document_id) in begun for o, _ in writes.ended_operations
+    )
     for sql, names, rows in ends:
         (first if makes_room else then).change(sql, names, rows)
     await first.run(connection)
@@ -161,11 +164,11 @@ def _changes(writes: Writes) -> list[tuple[str, dict[str, str], Rows]]:
             [tables.ended_row(*entry) for entry in writes.ended_operations],
         ),
         (
-            "UPDATE document SET state = 'SENT', sent_at = w.sent_at FROM {rows} "
+            "UPDATE document SET state = w.state, sent_at = coalesce(w.sent_at, document.sent_at) FROM {rows} "
             + by_id.format("document")
-            + " AND state = 'UPLOADED'",
-            {"sent_at": "bigint", **_ID},
-            [(at, tenant_id, str(key)) for at, tenant_id, key in writes.sent_documents],
+            + " AND (document.state NOT IN ('COMPLETED', 'DELETED') OR w.state = 'DELETED')",
+            {"state": "text", "sent_at": "bigint", **_ID},
+            [(state, at, tenant_id, str(key)) for state, at, tenant_id, key in writes.changed_documents],
         ),
         (
             "UPDATE credit_grant SET remaining = remaining + w.units FROM {rows} " + by_id.format("credit_grant"),

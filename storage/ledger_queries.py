@@ -83,11 +83,16 @@ EVENTS: Final = Query(
     "usage_event e",
     {"e.tenant_id": "bigint", "e.idempotency_key": "text"},
 )
-INVITED: Final = Query(
-    ["tenant_id", "document_id"],
-    "operation",
-    {"tenant_id": "bigint", "document_id": "uuid"},
-    "AND kind = 'INVITE' AND state <> 'FAILED'",
+DOCUMENTS: Final = Query(
+    [
+        "d.tenant_id",
+        "d.id",
+        "d.state",
+        "EXISTS (SELECT 1 FROM operation o WHERE o.tenant_id = d.tenant_id AND o.document_id = d.id AND "
+        "o.kind IN ('INVITE', 'CANCEL', 'RESEND', 'REPLACE', 'DELETE') AND o.state IN ('RESERVED', 'UNKNOWN'))",
+    ],
+    "document d",
+    {"d.tenant_id": "bigint", "d.id": "uuid"},
 )
 VALUES: Final = Query(
     ["tenant_id", "period_starts_at", "meter", "value", "events"],

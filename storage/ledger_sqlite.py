@@ -122,7 +122,10 @@ def _write(connection: sqlite3.Connection, writes: Writes) -> None:
     connection.executemany(tables.END_OPERATION.format(*"?????"), ended)
     insert("operation", columns.OPERATION, map(tables.operation_row, writes.new_operations))
     insert("document", columns.DOCUMENT, writes.documents)
-    connection.executemany(tables.SEND_DOCUMENT.format(*"???"), [(at, t, str(i)) for at, t, i in writes.sent_documents])
+    connection.executemany(
+        tables.CHANGE_DOCUMENT.format(*("?1", "?2", "?3", "?4")),
+        [(state, at, t, str(i)) for state, at, t, i in writes.changed_documents],
+    )
     _write_rare(connection, writes, insert)
 
 

@@ -12,6 +12,7 @@ from storage.ledger import (
     Gate,
     Known,
     Spent,
+    StoredDocument,
     StoredEvent,
     StoredGrant,
     StoredOperation,
@@ -23,8 +24,9 @@ from storage.ledger_columns import OPERATION
 from storage.ledger_queries import Query
 
 GATE: Final = "p.tenant_id, p.id, p.starts_at, p.ends_at, p.state = 'CLOSED', p.subscription_id"
-SEND_DOCUMENT: Final = (
-    "UPDATE document SET state = 'SENT', sent_at = {0} WHERE tenant_id = {1} AND id = {2} AND state = 'UPLOADED'"
+CHANGE_DOCUMENT: Final = (
+    "UPDATE document SET state = {0}, sent_at = coalesce({1}, sent_at) WHERE tenant_id = {2} AND id = {3} "
+    "AND (state NOT IN ('COMPLETED', 'DELETED') OR {0} = 'DELETED')"
 )
 END_OPERATION: Final = (
     "UPDATE operation SET state = {0}, ended_at = {1}, refusal = {2} WHERE tenant_id = {3} AND id = {4}"
@@ -53,7 +55,7 @@ def keys_of(wanted: Wanted, gates: Mapping[int, Sequence[Gate]]) -> dict[str, tu
         "pledges": (queries.PLEDGES, tenants),
         "operations": (queries.OPERATIONS, wanted.operations),
         "events": (queries.EVENTS, wanted.events),
-        "invited": (queries.INVITED, [(tenant_id, str(document)) for tenant_id, document in wanted.invited]),
+        "documents": (queries.DOCUMENTS, [(tenant_id, str(document)) for tenant_id, document in wanted.documents]),
         "values": (queries.VALUES, within(wanted.values)),
         "all_values": (queries.ALL_VALUES, within(wanted.all_values)),
         "open_grants": (queries.OPEN_GRANTS, tenants),
@@ -112,7 +114,8 @@ def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows]) -> Known
             _uuid(reverses),
             bool(is_reversed),
         )
-    known.invited = {(tenant_id, _uuid(document_id)) for tenant_id, document_id in found["invited"]}
+    for tenant_id, document_id, state, is_busy in found["documents"]:
+        known.documents[tenant_id, _uuid(document_id)] = StoredDocument(state, bool(is_busy))
     for tenant_id, starts_at, meter, value, events in (*found["values"], *found["all_values"]):
         known.values[tenant_id, starts_at, meter, value] = events
     _read_credits(known, found)

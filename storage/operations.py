@@ -1,6 +1,7 @@
 """Operations: one billable call to SignNow each, with what was reserved for it and how it ended."""
 
 from enum import StrEnum
+from typing import Final
 
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
@@ -14,8 +15,27 @@ class OperationKind(StrEnum):
     """What SignNow is asked to do."""
 
     UPLOAD = "UPLOAD"
+    UPLOAD_TAGGED = "UPLOAD_TAGGED"
+    UPLOAD_URL = "UPLOAD_URL"
+    TEMPLATE = "TEMPLATE"
+    COPY = "COPY"
     INVITE = "INVITE"
+    CANCEL = "CANCEL"
+    RESEND = "RESEND"
+    REPLACE = "REPLACE"
+    LINK = "LINK"
     DOWNLOAD = "DOWNLOAD"
+    DELETE = "DELETE"
+
+
+CHANGES: Final = (
+    OperationKind.INVITE,
+    OperationKind.CANCEL,
+    OperationKind.RESEND,
+    OperationKind.REPLACE,
+    OperationKind.DELETE,
+)
+"""What changes a document that is there: one at a time, which the index `operation_one_change` keeps."""
 
 
 class OperationState(StrEnum):
@@ -44,6 +64,8 @@ class Operation(Model):
     refusal: JSONField[dict[str, object] | None] = JSONField(null=True)
     created_at = InstantField()
     ended_at = InstantField(null=True)
+    asked_at = InstantField()
+    """When SignNow was last asked in vain what became of it; 1970 if never."""
 
     class Meta:
         table = "operation"

@@ -32,6 +32,7 @@ from integrations.protocols.signnow.accounts import TokenStore as TokenStore
 from integrations.protocols.signnow.callbacks import SignNowCallback as SignNowCallback
 from integrations.protocols.signnow.callbacks import SignNowDelivery as SignNowDelivery
 from integrations.protocols.signnow.callbacks import SignNowSubscription as SignNowSubscription
+from integrations.protocols.signnow.documents import NOT_FOUND as NOT_FOUND
 from integrations.protocols.signnow.documents import HistoryEntry as HistoryEntry
 from integrations.protocols.signnow.documents import SignatureField as SignatureField
 from integrations.protocols.signnow.documents import SigningStatus as SigningStatus

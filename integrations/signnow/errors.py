@@ -17,8 +17,6 @@ import httpx
 from inkmeter.errors import InkmeterError, SignNowRefused, UpstreamError, UpstreamRateLimited, UpstreamTimeout
 
 INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 - SignNow's word for an error, not a secret
-NOT_FOUND: Final = "65582"
-"""SignNow's code for what does not exist or is somebody else's."""
 
 _HINTS: Final = {
     "invalid_client": "the client id and secret are not known here; they belong to one environment, "

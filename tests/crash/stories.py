@@ -17,6 +17,7 @@ from services import (
     checkouts,
     closing,
     documents,
+    downloads,
     dunning_cases,
     dunning_ends,
     endings,
@@ -27,17 +28,21 @@ from services import (
     orders,
     provisioning,
     pushing,
+    sent_invites,
     timetable,
+    uploads,
     usage,
     usage_reports,
 )
 from services.changes import ChangeAt
 from services.checkouts import NewCheckout
 from services.documents import UploadDocument
+from services.downloads import Download
 from services.invites import SendInvite
 from services.orders import OrderState
 from services.platform import Platform
 from services.tenants import Isolation, ProvisionTenant, Tenant, TenantState, provision_tenant
+from services.uploads import MakeTemplate, UseTemplate
 from services.usage import NewEvent
 from storage.dunning import DunningCase
 from storage.invoices import Invoice
@@ -101,9 +106,47 @@ async def sign(platform: Platform, reference: str) -> None:
     await _insist(invite, "invite")
 
     async def download(key: str) -> None:
-        await documents.download_signed(platform, tenant, document.id, key)
+        await downloads.download_signed(platform, Download(tenant, document.id, key))
 
     await _insist(download, "download")
+
+
+async def manage(platform: Platform, reference: str) -> None:
+    """Make a document of a template, send it, give it to another signer, cancel it."""
+    tenant = await Tenant.get(external_reference=reference)
+
+    async def upload(key: str) -> documents.Document:
+        command = UploadDocument(tenant, "Source", contract("Source"), key)
+        return (await documents.upload_document(platform, command))[0]
+
+    source = await _insist(upload, "upload")
+
+    async def make_template(key: str) -> documents.Document:
+        return (await uploads.create_template(platform, MakeTemplate(tenant, source.id, "Of all", key)))[0]
+
+    template = await _insist(make_template, "template")
+
+    async def copy(key: str) -> documents.Document:
+        return (await uploads.use_template(platform, UseTemplate(tenant, template.id, "Lease", key)))[0]
+
+    document = await _insist(copy, "copy")
+
+    async def invite(key: str) -> None:
+        await invites.send_invite(
+            platform, SendInvite(tenant, document.id, [Signer("ann@x.test", "Signer 1")], idempotency_key=key)
+        )
+
+    await _insist(invite, "invite")
+
+    async def replace(key: str) -> None:
+        await sent_invites.replace_signer(platform, tenant, document.id, "Signer 1", "eve@x.test", key)
+
+    await _insist(replace, "replace")
+
+    async def cancel(key: str) -> None:
+        await sent_invites.cancel_invite(platform, tenant, document.id, key)
+
+    await _insist(cancel, "cancel")
 
 
 async def _insist(call: Callable[[str], Awaitable[T]], key: str) -> T:

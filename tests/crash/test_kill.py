@@ -12,6 +12,7 @@ from services.subscriptions import SubscribeTenant
 from services.tenants import ProvisionTenant, Tenant, TenantState, provision_tenant
 from services.usage import NewEvent
 from storage.database import rows
+from storage.documents import Document
 from storage.intents import Intent
 from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import LEASE
@@ -82,6 +83,36 @@ async def test_signing(city: City) -> None:
         assert not await Operation.filter(tenant_id=tenant.id, state__in=["RESERVED", "UNKNOWN"]).exists(), fate
         followed = await rows("SELECT 1 AS ok FROM job WHERE tenant_id = ? AND topic = ?", tenant.id, signing.FOLLOW)
         assert len(followed) == 1, fate
+
+
+async def test_managing_what_was_sent(city: City) -> None:
+    fates = await city.kill_everywhere(stories.manage, prepared=False)
+    assert {
+        "POST /template",
+        "POST /template/…/copy",
+        "PUT /document/…",
+        "POST /document/…/invite",
+        "DELETE /field_invite/…",
+        "POST /field_invite",
+        "PUT /document/…/fieldinvitecancel",
+    } <= set(fates.values())
+
+    await city.go_on(stories.manage, list(fates), timedelta(minutes=3))
+    for reference, fate in fates.items():
+        tenant = await Tenant.get(external_reference=reference)
+        theirs, ours = await city.signnow_books(tenant), await used_units(tenant)
+        assert (theirs["uploads"], ours["documents_created"]) == (2, 2), fate
+        assert (theirs["invites_charged"], ours["invites_sent"]) == (1, 1), fate
+        documents = await Document.filter(tenant_id=tenant.id).order_by("id")
+        assert sorted((d.name, d.state.value) for d in documents) == [
+            ("Lease", "CANCELLED"),
+            ("Of all", "TEMPLATE"),
+            ("Source", "UPLOADED"),
+        ], fate
+        for document in documents:
+            found = await city.platform.signnow.document(document.signnow_document_id)
+            assert (found.name, found.is_invited) == (document.name, False), fate
+        assert not await Operation.filter(tenant_id=tenant.id, state__in=["RESERVED", "UNKNOWN"]).exists(), fate
 
 
 async def test_closing_and_pushing(city: City) -> None:

@@ -3,9 +3,11 @@
 import base64
 import json
 import re
+import shlex
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.house.pages import ROOT, blocks
@@ -36,11 +38,12 @@ async def test_the_month_goes_as_the_page_says(world: World) -> None:
     )
     assert [edge["node"]["state"] for edge in found["invoices"]["edges"]] == ["PAID"]
     await report_in_bulk(world, known["TENANT"])
+    await send_files(world, known["TENANT"])
 
 
 async def report_in_bulk(world: World, tenant: str) -> None:
     """The call that the page makes with curl."""
-    [block] = blocks(ROOT / "docs" / "api.md", "console")
+    [block] = [block for block in blocks(ROOT / "docs" / "api.md", "console") if "/usage" in block.text]
     typed, _, rest = block.text.partition("<<'END'\n")
     lines, _, answer = rest.partition("END\n")
     path = re.search(r"http://[^/]+(/usage)\?tenantId=", typed)
@@ -48,6 +51,23 @@ async def report_in_bulk(world: World, tenant: str) -> None:
     headers = {"authorization": f"Bearer {OPERATOR_KEY}"}
     response = await world.http.post(path[1], params={"tenantId": tenant}, content=lines.encode(), headers=headers)
     assert response.json() == json.loads(answer)
+
+
+async def send_files(world: World, tenant: str) -> None:
+    """The calls that the page makes with curl: a file up, and a zip down."""
+    [block] = [block for block in blocks(ROOT / "docs" / "api.md", "console") if "/documents" in block.text]
+    up, answer, down = (line.replace("$URL", "").replace("$TENANT", tenant) for line in block.text.splitlines())
+
+    async def call(method: str, line: str, content: bytes | None = None) -> httpx.Response:
+        words = shlex.split(line)
+        key = next(word.removeprefix("Idempotency-Key: ") for word in words if word.startswith("Idempotency-Key"))
+        headers = {"authorization": f"Bearer {OPERATOR_KEY}", "idempotency-key": key}
+        return await world.http.request(method, words[-1], content=content, headers=headers)
+
+    made = (await call("POST", up, world.pdf())).json()
+    document = made["document"]["id"]
+    assert made == json.loads(answer.replace("DOCUMENT", document))
+    assert (await call("GET", down.replace("$DOCUMENT", document))).content.startswith(b"PK")
 
 
 async def sign(world: World) -> None:

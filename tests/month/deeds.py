@@ -40,6 +40,7 @@ from services import (
     credits,
     discounts,
     documents,
+    downloads,
     endings,
     invites,
     meters,
@@ -54,6 +55,7 @@ from services.corrections import NewCorrection
 from services.credits import CreditSource, GivenCredits
 from services.discounts import ApplyDiscount
 from services.documents import UploadDocument
+from services.downloads import Download
 from services.invites import SendInvite
 from services.platform import Platform
 from services.subscriptions import SubscribeTenant
@@ -91,7 +93,7 @@ async def invite(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
 
 
 async def download(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
-    await documents.download_signed(platform, tenant, UUID(deed.args["document"]), deed.key)
+    await downloads.download_signed(platform, Download(tenant, UUID(deed.args["document"]), deed.key))
     return {}
 
 

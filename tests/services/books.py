@@ -1,6 +1,6 @@
 """A ledger in memory: gives out what is known and takes in what is written, as the databases do, and checks itself."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from storage.ledger import (
     Gate,
     Known,
     Spent,
+    StoredDocument,
     StoredEvent,
     StoredGrant,
     StoredOperation,
@@ -108,15 +109,21 @@ class Books:
             counters={key: list(sums) for key, sums in self.counters.items()},
             operations=dict(self.operations),
             events=events,
-            invited={
-                (o.tenant_id, o.document_id)
-                for o in self.operations.values()
-                if o.kind == "INVITE" and o.state != "FAILED" and o.document_id
-            },
+            documents=self._documents(),
             grants=sorted((replace(grant) for grant in self.grants.values()), key=in_order),
             consumed={key: self._consumed()},
             bought={key: Spent(len(auto), sum(row[7] for row in auto))},
         )
+
+    def _documents(self) -> dict[tuple[int, UUID], StoredDocument]:
+        """Every document exists; what was done with it, the operations say."""
+        documents: dict[tuple[int, UUID], StoredDocument] = defaultdict(lambda: StoredDocument("UPLOADED"))
+        for operation in self.operations.values():
+            if operation.kind == "INVITE" and operation.document_id is not None:
+                document = documents[operation.tenant_id, operation.document_id]
+                document.is_busy |= operation.state in ("RESERVED", "UNKNOWN")
+                document.state = "SENT" if operation.state == "SUCCEEDED" else document.state
+        return documents
 
     def _consumed(self) -> list[tuple[UUID, int]]:
         sums: Counter[UUID] = Counter()

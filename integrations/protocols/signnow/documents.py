@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from integrations.protocols.signnow.files import Content, DownloadForm, SignNowFile
 
@@ -50,6 +50,10 @@ class SignNowInvite:
     request_id: str | None = None
     expires_at: datetime | None = None
     is_embedded: bool = False
+
+
+NOT_FOUND: Final = "65582"
+"""The `upstream_code` of a refusal of what does not exist or is somebody else's (SignNow's MCP server)."""
 
 
 class SigningStatus(StrEnum):
