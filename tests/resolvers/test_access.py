@@ -356,7 +356,7 @@ async def test_the_operator_may_use_every_field(world: World) -> None:
     acme = await owner(world, "acme")
     # What ends a document comes last; updateTenant has what failed tried again.
     for field in (*QUERIES, *sorted(MUTATIONS.keys() - OPEN, key=lambda name: (name in LAST, name))):
-        if field in REFUSED_HERE:
+        if field in REFUSED_HERE or field in OWN_ACCOUNT:
             continue
         answer = await use(world.operator, field, acme.ids)
         assert codes(answer) == [], field
