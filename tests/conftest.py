@@ -1,5 +1,6 @@
 """What all tests share: the event loop, and a fresh database of either kind for each test that wants one."""
 
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,8 +43,21 @@ def postgres_server() -> str:
 @pytest.fixture
 async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of an empty database, gone after the test."""
+    async with _empty_database(request, tmp_path / "test.sqlite3") as url:
+        yield url
+
+
+@pytest.fixture
+async def other_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Another, for what is done twice and compared."""
+    async with _empty_database(request, tmp_path / "other.sqlite3") as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _empty_database(request: pytest.FixtureRequest, file: Path) -> AsyncIterator[str]:
     if request.config.getoption("--database") == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
+        yield f"sqlite:///{file}"
         return
     server, name = request.getfixturevalue("postgres_server"), f"inkmeter_test_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(server)

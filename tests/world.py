@@ -1,7 +1,7 @@
 """Inkmeter, SignNow's and Stripe's sandboxes in one process: everything speaks real HTTP, through ASGI."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -118,8 +118,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(database_url: str, **settings: Any) -> AsyncIterator[World]:
-    """A world of its own on that database. `settings` override those of the sandboxes."""
+async def open_world(
+    database_url: str, *, door: Callable[[ASGIApp], ASGIApp] = lambda app: app, **settings: Any
+) -> AsyncIterator[World]:
+    """A world of its own on that database. `door` stands before Inkmeter's application; `settings` override those of
+    the sandboxes.
+    """
     clock = FrozenClock(START)
     ours = _Later()
     async with contextlib.AsyncExitStack() as stack:
@@ -161,6 +165,6 @@ async def open_world(database_url: str, **settings: Any) -> AsyncIterator[World]
         )
         await keys.ensure_key(platform, OPERATOR_KEY)
         app = create_app(configured, platform=lambda: contextlib.nullcontext(platform))
-        ours.app = app
+        ours.app = door(app)
         await stack.enter_async_context(app.router.lifespan_context(app))
         yield World(clock, platform, http, signnow, stripe)

@@ -214,7 +214,11 @@ async def test_a_token_that_signnow_sends_along_is_not_kept(world: World) -> Non
 
 
 async def test_without_a_secret_the_doors_are_closed(database_url: str) -> None:
-    closed = {"stripe_webhook_secret": SecretStr(""), "signnow_webhook_secret": SecretStr(""), "public_url": None}
+    closed: dict[str, Any] = {
+        "stripe_webhook_secret": SecretStr(""),
+        "signnow_webhook_secret": SecretStr(""),
+        "public_url": None,
+    }
     async with open_world(database_url, **closed) as world:
         for source in ("stripe", "signnow"):
             payload = payload_of(source)

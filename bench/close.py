@@ -1,0 +1,142 @@
+"""The close of many tenants, against a bare client: `python -m bench.close [postgresql://…] [--tenants 100 1000]`.
+
+Every tenant has a period that is over, with usage. Inkmeter hears of Stripe's drafts, closes, puts the lines onto them,
+compares, finalizes and hears that they are paid; Stripe is the sandbox, which answers at once, in the same process. The
+requests that Inkmeter sends meanwhile are sent again by a bare httpx loop, with their keys, so that the sandbox
+answers the same from its memory. Printed is the time for each invoice: ours, without the sandbox's, which scans its
+lists and grows; the sandbox's, from each request to its answer; the bare loop's; and how ours grows. How long a
+month end takes at Stripe's limits follows from the calls of each endpoint and our token buckets; it is not waited for.
+Making the tenants takes much longer than their close. On PostgreSQL each run makes a database of its own.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import httpx
+
+from integrations.stripe.rates import endpoint
+from server.serving import tune_interpreter
+from server.settings import Settings
+from services.intake import NewEvent
+from services.plans import CreatePlan, NewPrice, create_plan
+from services.subscriptions import SubscribeTenant, subscribe_tenant
+from services.tenants import Tenant
+from services.usage import record_usage
+from storage.invoices import Invoice, InvoiceState
+from tests.world import World, open_world
+
+END: Final = datetime(2026, 4, 10, tzinfo=UTC)
+MOMENTS: Final = (END, END + timedelta(minutes=60), END + timedelta(minutes=61))
+"""The drafts are there; the periods are closed and pushed; whatever waited comes last."""
+PRICES: Final = (
+    NewPrice("invites_sent", "tiered", {"fee": "49.00", "included": 5, "overage": {"unitPrice": "4.25"}}),
+    NewPrice("documents_created", "per-document", {"unitPrice": "0.40"}),
+)
+
+
+async def settle(world: World, count: int) -> None:
+    """So many tenants with a plan and usage of this month."""
+    made = await create_plan(world.platform, CreatePlan("bench", "Bench", "USD", list(PRICES)))
+    for number in range(count):
+        tenant: Tenant = await world.provision(f"bench-{number}")
+        await subscribe_tenant(world.platform, SubscribeTenant(tenant, made.plan.id))
+        events = [NewEvent("invites_sent", 8, f"{number}-i"), NewEvent("documents_created", 3, f"{number}-d")]
+        await record_usage(world.platform, tenant, events)
+        if number % 50 == 49:
+            await world.work()
+    await world.work()
+
+
+async def close(url: str, count: int) -> float:
+    """Close so many tenants; prints, and answers our seconds for each invoice."""
+    async with open_world(url) as world:
+        await settle(world, count)
+        sent: list[httpx.Request] = []
+        whole = theirs = since = 0.0
+
+        async def begin(request: httpx.Request) -> None:
+            nonlocal since
+            if request.url.path.startswith("/v1/"):
+                sent.append(request)
+            since = time.perf_counter()
+
+        async def end(response: httpx.Response) -> None:
+            nonlocal theirs
+            if response.request.url.path.startswith("/v1/"):
+                theirs += time.perf_counter() - since
+
+        world.stripe.event_hooks = {"request": [begin], "response": [end]}
+        for moment in MOMENTS:
+            await world.travel_to(moment)
+            began = time.perf_counter()
+            await world.work()
+            whole += time.perf_counter() - began
+        world.stripe.event_hooks = {}
+        paid = await Invoice.filter(state=InvoiceState.PAID).count()
+        assert paid == count, f"{paid} of {count} invoices are paid"
+        bare = await _send_again(world.stripe, sent)
+    ours = whole - theirs
+    calls = Counter(endpoint(request.method, request.url.path) for request in sent)
+    each = {"ours": ours, "the sandbox": theirs, "a bare loop": bare}
+    shown = ", ".join(f"{name} {1000 * seconds / count:.1f} ms" for name, seconds in each.items())
+    print(f"{count:6} tenants, each invoice: {shown}; {len(sent) / count:.1f} calls; {ours / bare:.1f} bare loops")
+    _print_month_end(calls)
+    return ours / count
+
+
+async def _send_again(stripe: httpx.AsyncClient, sent: list[httpx.Request]) -> float:
+    """The seconds of a bare loop."""
+    again = [(r.method, r.url, r.content, {**r.headers}) for r in sent]
+    began = time.perf_counter()
+    for method, url, content, headers in again:
+        await stripe.request(method, url, content=content, headers=headers)
+    return time.perf_counter() - began
+
+
+def _print_month_end(calls: Counter[str]) -> None:
+    limits = Settings.load()
+    at_endpoint, most = calls.most_common(1)[0]
+    seconds = max(calls.total() / limits.stripe_rate, most / limits.stripe_endpoint_rate)
+    print(
+        f"        at {limits.stripe_rate:g} calls a second in all, {limits.stripe_endpoint_rate:g} for each endpoint:"
+        f" {timedelta(seconds=round(seconds))}; most are {most} of {at_endpoint}",
+        flush=True,
+    )
+
+
+async def main(url: str | None, counts: list[int]) -> None:
+    """Measure and print."""
+    times = [await _on_own_database(url, count) for count in counts]
+    print(f"each invoice of {counts[-1]} takes {times[-1] / times[0]:.2f} times as long as of {counts[0]}")
+
+
+async def _on_own_database(url: str | None, count: int) -> float:
+    if url is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return await close(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", count)
+    name = f"inkmeter_close_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(url)
+    await admin.execute(f'CREATE DATABASE "{name}"')
+    try:
+        return await close(urlunsplit(urlsplit(url)._replace(path=f"/{name}")), count)
+    finally:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--tenants", type=int, nargs="+", default=[100, 1000, 10_000])
+    chosen = parser.parse_args()
+    tune_interpreter()
+    asyncio.run(main(chosen.url, chosen.tenants))

@@ -1,0 +1,70 @@
+"""Years of nine tenants: `python -m bench.year [postgresql://…] [--days N] [--seed S] [--years Y]`.
+
+The scenario of tests/year with other seeds and for longer: each is played in order, then with its webhooks shuffled
+and doubled, then in bad weather. Every book must agree at each end, and the first two must tell the same. Each play
+makes a database of its own, which on PostgreSQL the given server must allow.
+"""
+
+import argparse
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import stripe
+
+from tests.year.books import assert_books_agree, told
+from tests.year.plays import Play, played
+
+
+async def run(url: str | None, seed: int, days: int) -> None:
+    """Play one year in all ways."""
+    in_order: dict[str, Any] = {}
+    for play in Play:
+        began = time.monotonic()
+        async with _database(url) as own, played(own, play, seed, days) as year:
+            await assert_books_agree(year)
+            books = await told(year)
+        if play is Play.IN_ORDER:
+            in_order = books
+        elif play is Play.SHUFFLED:
+            assert books == in_order, [name for name in books if books[name] != in_order[name]]
+        done = sum(n for (_, outcome), n in year.told.items() if outcome == "done")
+        print(f"seed {seed}, {days} days {play}: every book agrees after {time.monotonic() - began:.0f} s;", end=" ")
+        print(f"{len(year.outcomes)} deeds, {done} done, {sum(len(b['invoices']) for b in books.values())} invoices")
+
+
+@asynccontextmanager
+async def _database(url: str | None) -> AsyncIterator[str]:
+    if url is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{Path(folder) / 'year.sqlite3'}"
+        return
+    name = f"inkmeter_year_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(url)
+    await admin.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    finally:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--years", type=int, default=1, help="so many, with one seed after the other")
+    chosen = parser.parse_args()
+    logging.disable(logging.WARNING)  # each fault would tell of itself
+    stripe.HTTPClient.INITIAL_DELAY = stripe.HTTPClient.MAX_DELAY = 0
+    for number in range(chosen.years):
+        asyncio.run(run(chosen.url, chosen.seed + number, chosen.days))

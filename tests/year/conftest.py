@@ -1,0 +1,1 @@
+from tests.services.steps import impatient as impatient
