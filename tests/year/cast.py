@@ -122,8 +122,8 @@ async def make_plans(world: World) -> dict[str, str]:
 
 async def join(world: World, role: Role) -> Customer:
     """A tenant that is provisioned, with an address."""
-    customer = await provision(world, role.reference)
     for _ in range(TRIES):
+        customer = await provision(world, role.reference)  # again, it goes on where it stopped
         moved = await customer.api.do("updateTenant", "tenant { id }", tenantId=customer.id, address=ADDRESS)
         if not moved["userErrors"]:
             break
