@@ -107,20 +107,24 @@ async def _note(platform: Platform, kind: ReversalKind, theirs: StripeReversal, 
         await mine.update(payment_intent_id=theirs.payment_intent_id)
     is_standing = theirs.status in STANDING[kind]
     known = await Reversal.get_or_none(tenant_id=order.tenant_id, stripe_id=theirs.id)
-    if known is None and is_standing:
-        await _add(platform, kind, theirs, order)
-    elif known is not None and known.is_standing and not is_standing:
+    if known is None:
+        await _add(platform, kind, theirs, order, is_standing=is_standing)
+    elif known.is_standing and not is_standing:
         await Reversal.filter(tenant_id=order.tenant_id, id=known.id).update(is_standing=False)
         await _queue(platform, known, GIVE)
     return Applied(events)
 
 
-async def _add(platform: Platform, kind: ReversalKind, theirs: StripeReversal, order: TopUpOrder) -> None:
+async def _add(
+    platform: Platform, kind: ReversalKind, theirs: StripeReversal, order: TopUpOrder, *, is_standing: bool
+) -> None:
+    """Also one that stands no more: whoever has looked at it earlier and comes later finds it over."""
     others = await Reversal.filter(tenant_id=order.tenant_id, order_id=order.id, is_standing=True)
     same_currency = theirs.amount.currency == order.currency
     entry_id = await paid_refunds.own_entry(order.tenant_id, theirs.metadata)
     if entry_id is not None:  # our own refund: the units were taken before it was made
-        await paid_refunds.note_refund(platform, order, theirs, entry_id)
+        if is_standing:
+            await paid_refunds.note_refund(platform, order, theirs, entry_id)
         return
     gone = sum(other.amount_minor for other in others) + theirs.amount.minor
     units = units_of(order, gone) if same_currency else order.units
@@ -132,11 +136,12 @@ async def _add(platform: Platform, kind: ReversalKind, theirs: StripeReversal, o
         amount_minor=theirs.amount.minor,
         currency=theirs.amount.currency,
         units=max(units - sum(other.units for other in others), 0),
-        is_standing=True,
+        is_standing=is_standing,
         created_at=platform.clock.now(),
     )
     await insert_new(reversal, ["tenant_id", "stripe_id"])
-    await _queue(platform, reversal, TAKE)
+    if is_standing:
+        await _queue(platform, reversal, TAKE)
 
 
 def units_of(order: TopUpOrder, gone_minor: int) -> int:
@@ -245,10 +250,11 @@ async def _flag_invoice(platform: Platform, kind: ReversalKind, theirs: StripeRe
     invoice = await Invoice.get_or_none(stripe_invoice_id=paid.theirs.id) if paid.theirs is not None else None
     if invoice is None:
         return Applied(why_ignored="no payment of ours")
-    of_this = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=f"{kind}_OF_INVOICE", subject=theirs.id)
-    if theirs.status not in STANDING[kind]:
+    is_standing = theirs.status in STANDING[kind]
+    if not is_standing:
+        of_this = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=f"{kind}_OF_INVOICE", subject=theirs.id)
         await of_this.update(state=DiscrepancyState.RESOLVED)
-        return Applied()
+    # Also where it is over: whoever has looked earlier and comes later opens nothing.
     await insert_new(
         Discrepancy(
             tenant_id=invoice.tenant_id,
@@ -261,9 +267,9 @@ async def _flag_invoice(platform: Platform, kind: ReversalKind, theirs: StripeRe
                 "invoice_id": str(invoice.id),
                 "stripe_invoice_id": invoice.stripe_invoice_id,
                 "total": str(Money(invoice.total_minor, invoice.currency)),
-                "explanation": "money of an invoice went back that our books know nothing of",
             },
-            state=DiscrepancyState.OPEN,
+            explanation="Money of an invoice went back that our books know nothing of.",
+            state=DiscrepancyState.OPEN if is_standing else DiscrepancyState.RESOLVED,
             created_at=platform.clock.now(),
         ),
         ["tenant_id", "kind", "subject"],

@@ -122,7 +122,41 @@ async def test_a_dispute_that_was_won_before_we_heard_of_it_takes_nothing(world:
     await dispute(world, charge)
     await dispute(world, charge, "won")
     await world.work()
-    assert (await left(customer, METER), (await order(customer, made["id"]))["reversals"]) == (10, [])
+    assert await left(customer, METER) == 10
+    assert [r["isStanding"] for r in (await order(customer, made["id"]))["reversals"]] == [False]
+
+
+async def test_who_looked_before_a_dispute_was_won_and_comes_later_takes_nothing(world: World) -> None:
+    customer, made, intent = await paid_order(world)
+    charge = await charge_of(world, intent)
+    (await world.stripe.post("/_sandbox/webhooks", json={"drop": 100})).raise_for_status()
+    opened = await dispute(world, charge)
+    late = await reversals.take_dispute(world.platform, opened["id"])
+    await dispute(world, charge, "won")
+    sooner = await reversals.take_dispute(world.platform, opened["id"])
+    for effect in (sooner, late):
+        async with transaction():
+            await effect()
+    await world.work()
+    assert await left(customer, METER) == 10
+    assert [r["isStanding"] for r in (await order(customer, made["id"]))["reversals"]] == [False]
+
+
+async def test_who_looked_before_a_refund_failed_and_comes_later_flags_nothing(world: World) -> None:
+    customer = await customer_of(world)
+    await customer.record({"meter": METER, "quantity": 5, "idempotencyKey": "facts"})
+    await world.travel_to(world.clock.now().replace(month=4, day=10, hour=12))
+    await world.work()
+    [payment] = (await stripe_books(world))["invoice_payment"]
+    (await world.stripe.post("/_sandbox/webhooks", json={"drop": 100})).raise_for_status()
+    theirs = await refund(world, payment["payment"]["payment_intent"], 100)
+    late = await reversals.take_refund(world.platform, theirs["id"])
+    (await world.stripe.post(f"/_sandbox/refunds/{theirs['id']}/fail")).raise_for_status()
+    sooner = await reversals.take_refund(world.platform, theirs["id"])
+    for effect in (sooner, late):
+        async with transaction():
+            await effect()
+    assert await flags(customer) == [("REFUND_OF_INVOICE", 0, 100, "RESOLVED")]
 
 
 async def test_more_goes_back_than_was_paid(world: World) -> None:
