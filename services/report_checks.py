@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 from inkmeter.errors import InvalidInput, Problem
 from services import report_sending
@@ -40,9 +41,10 @@ async def take_error_report(platform: Platform, event_id: str) -> Callable[[], A
 
 async def _find(identifier: str) -> UsageReport | None:
     try:
-        return await UsageReport.get_or_none(id=identifier)
+        report_id = UUID(identifier)
     except ValueError:  # not an id of ours
         return None
+    return await UsageReport.get_or_none(id=report_id)
 
 
 async def compare_summaries(platform: Platform, day: date) -> int:
