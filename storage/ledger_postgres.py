@@ -47,6 +47,8 @@ class PostgresLedger:
         if self._connection is None:
             self._connection = await self._pool.acquire(timeout=10)
             await self._connection.execute("SET plan_cache_mode = force_generic_plan")
+            # Every statement looks up a few keys: what was planned while a table was small must not read all of it.
+            await self._connection.execute("SET enable_seqscan = off")
         return self._connection
 
 
