@@ -53,7 +53,8 @@ async def note_finalization_problem(platform: Platform, theirs: StripeInvoice) -
     if theirs.finalization_problem is not None:
         evidence = {"stripe_invoice_id": theirs.id, "reason": theirs.finalization_problem}
         ours = Money(invoice.total_minor, invoice.currency)
-        await note(platform, tenant, "FINALIZATION", str(invoice.id), ours, theirs.total, evidence)
+        text = f"Stripe could not finalize the invoice: {theirs.finalization_problem}"
+        await note(platform, tenant, "FINALIZATION", str(invoice.id), ours, theirs.total, evidence, text)
     return True
 
 
@@ -82,7 +83,8 @@ async def note_deletion(platform: Platform, stripe_invoice_id: str) -> bool:
         evidence = {"stripe_invoice_id": stripe_invoice_id}
         ours = Money(invoice.total_minor, invoice.currency)
         nothing = Money(0, invoice.currency)
-        await note(platform, tenant, "INVOICE_DELETED", str(invoice.id), ours, nothing, evidence)
+        text = "The draft that our invoice stands on was deleted at Stripe by hand."
+        await note(platform, tenant, "INVOICE_DELETED", str(invoice.id), ours, nothing, evidence, text)
     return bool(periods) or found is not None
 
 
@@ -92,7 +94,9 @@ async def note_customer_deletion(platform: Platform, customer_id: str) -> bool:
     if tenant is None:
         return False
     nothing = Money(0, tenant.currency)
-    await note(platform, tenant, "CUSTOMER_DELETED", customer_id, nothing, nothing, {"stripe_customer_id": customer_id})
+    evidence = {"stripe_customer_id": customer_id}
+    text = "The tenant's customer was deleted at Stripe by hand: nothing can be collected from it any more."
+    await note(platform, tenant, "CUSTOMER_DELETED", customer_id, nothing, nothing, evidence, text)
     return True
 
 
@@ -104,6 +108,7 @@ async def note(
     ours: Money,
     theirs: Money,
     evidence: Mapping[str, object],
+    explanation: str,
 ) -> None:
     """Keep a discrepancy, once per kind and subject."""
     await insert_new(
@@ -115,6 +120,7 @@ async def note(
             theirs_minor=theirs.minor,
             currency=ours.currency,
             evidence=dict(evidence),
+            explanation=explanation,
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
         ),

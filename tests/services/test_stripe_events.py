@@ -209,7 +209,7 @@ async def test_a_deleted_draft_is_a_discrepancy(world: World) -> None:
     _, invoice = await overdue_draft(world)
     (await world.stripe.delete(f"/v1/invoices/{invoice.stripe_invoice_id}", headers=STRIPE)).raise_for_status()
     await world.work()
-    assert {d.kind for d in await Discrepancy.all()} == {"INVOICE_DELETED"}
+    assert {(d.kind, bool(d.explanation)) for d in await Discrepancy.all()} == {("INVOICE_DELETED", True)}
     late = await deliver(world, "evt_late", "invoice.updated", invoice.stripe_invoice_id or "")
     assert (late.state, late.note) == ("IGNORED", stripe_events.IS_GONE)
 
