@@ -36,6 +36,8 @@ class Batch:
         """Facts that were recorded in this batch."""
         self.counters_before: dict[tuple[int, int], dict[str, list[int]]] = {}
         """The counters of each period that was touched, as they were before the batch."""
+        self._terms: dict[tuple[int, int], PlanTerms] = {}
+        self._seats: dict[tuple[int, int], int] = {}
 
     def size(self) -> int:
         """Grows with everything that is to be written."""
@@ -68,17 +70,29 @@ class Batch:
 
     def terms_of(self, account: Account, gate: Gate) -> PlanTerms | None:
         """The terms that a period stands under now, or stood under at its end; None for a subscription that ended."""
-        phases = self.known.phases.get(account.tenant_id)
-        if not phases or gate.subscription_id != account.subscription_id:
+        if gate.subscription_id != account.subscription_id:
             return None
-        return self.load(_last_begun(phases, min(self.now, gate.ends_at - 1)).plan_id)
+        key = (account.tenant_id, gate.starts_at)
+        if key not in self._terms and (phases := self.known.phases.get(account.tenant_id)):
+            self._terms[key] = self.load(_last_begun(phases, min(self.now, gate.ends_at - 1)).plan_id)
+        return self._terms.get(key)
 
     def seats(self, account: Account, gate: Gate) -> int:
         """The most seats in the period so far."""
-        phases = self.known.phases.get(account.tenant_id, ())
-        until = min(self.now, gate.ends_at - 1)
-        inside = [phase.seats for phase in phases if gate.starts_at <= phase.starts_at <= until]
-        return max([_last_begun(phases, gate.starts_at).seats, *inside]) if phases else 0
+        key = (account.tenant_id, gate.starts_at)
+        if key not in self._seats:
+            phases = self.known.phases.get(account.tenant_id, ())
+            until = min(self.now, gate.ends_at - 1)
+            inside = [phase.seats for phase in phases if gate.starts_at <= phase.starts_at <= until]
+            self._seats[key] = max([_last_begun(phases, gate.starts_at).seats, *inside]) if phases else 0
+        return self._seats[key]
+
+    def begin_phase(self, tenant_id: int, phase: StoredPhase) -> None:
+        """Other terms hold from here on."""
+        phases = [*self.known.phases[tenant_id], phase]
+        self.known.phases[tenant_id] = sorted(phases, key=lambda found: (found.starts_at, found.id))
+        self._terms.clear()
+        self._seats.clear()
 
     def sums(self, tenant_id: int, starts_at: int, meter: str) -> Sequence[int]:
         """[used, reserved, credited, pledged] of a meter in a period."""
@@ -184,5 +198,7 @@ def span_of(gate: Gate) -> BillingPeriod:
 
 
 def _last_begun(phases: Sequence[StoredPhase], moment: int) -> StoredPhase:
-    begun = [phase for phase in phases if phase.starts_at <= moment]
-    return begun[-1] if begun else phases[0]
+    for phase in reversed(phases):
+        if phase.starts_at <= moment:
+            return phase
+    return phases[0]

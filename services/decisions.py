@@ -111,6 +111,21 @@ def included_units(terms: PlanTerms, meter: str, seats: int) -> int | None:
     return scaled(min(known), terms.meters[meter].decimals) if known and len(known) == len(allowances) else None
 
 
+def free_units(terms: PlanTerms, meter: str, seats: int) -> int | None:
+    """The total up to which units of a meter are INCLUDED and nothing else follows from them: no price, no credits, no
+    purchase. None is without end.
+    """
+    quota = terms.quotas.get(meter)
+    if quota is not None and quota.auto_top_up is not None:
+        return 0
+    included = included_units(terms, meter, seats)
+    bounds = [included] if included is not None else []
+    for entry, model in terms.prices:
+        if entry.meter == meter and model.rates_usage():
+            bounds.append(int(model.allowance(seats) or 0) * 10 ** terms.meters[meter].decimals)
+    return min(bounds, default=None)
+
+
 def needed_credits(included: int | None, before: int, after: int) -> int:
     """How many of the units between two totals lie beyond what is included."""
     return 0 if included is None else max(after - included, 0) - max(before - included, 0)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from inkmeter.errors import InkmeterError, TopUpRequired
 from inkmeter.events import Event
+from inkmeter.money import Money
 from services import alerting, crediting, document_changes, ordering
 from services.batch import Batch, span_of
 from services.commands import (
@@ -28,7 +29,7 @@ from services.commands import (
     TakeCredits,
 )
 from services.counting import change, deltas, fed
-from services.decisions import Decision, check_may_sign, check_not_paused, decide
+from services.decisions import Decision, Reason, check_may_sign, check_not_paused, decide, free_units
 from services.facts import correct, record
 from services.measures import MeterBook
 from services.terms import PlanTerms
@@ -36,7 +37,7 @@ from services.upgrading import upgrade
 from storage.documents import DocumentState
 from storage.fields import from_micros, to_micros
 from storage.ids import new_id
-from storage.ledger import Gate, Known, StoredOperation, Writes
+from storage.ledger import RESERVED, USED, Account, Gate, Known, StoredOperation, StoredPhase, Writes
 
 log = logging.getLogger("inkmeter.ledger")
 
@@ -107,6 +108,8 @@ class Planned:
 class _Planner:
     def __init__(self, batch: Batch) -> None:
         self.batch, self.known, self.writes = batch, batch.known, batch.writes
+        self._bounds: dict[tuple[UUID, int, str], int | None] = {}
+        self._included: dict[UUID, Decision] = {}
 
     def decide(self, command: Command) -> Any:
         match command:
@@ -145,20 +148,7 @@ class _Planner:
         batch.terms_of(account, gate)  # they may have changed since the call began
         document_changes.begin_change(self.known, tenant_id, intent)
         units = dict(fed(batch, intent.units))
-        terms = batch.load(phase.plan_id)
-        standings = {
-            meter: crediting.standing(batch, account, gate, meter, now)
-            for meter in {*units, *(entry.meter for entry, _ in terms.prices)}
-        }
-        ordering.place_orders(batch, account, gate, terms, standings, units)
-        try:
-            decision = decide(terms, batch.seats(account, gate), span_of(gate), standings, units, batch.load)
-        except TopUpRequired as refusal:
-            raise ordering.naming_order(batch, account, refusal) from None
-        if decision.terms is not terms:
-            upgrade(batch, account, phase, terms, decision, now)
-        for meter, purchase in decision.purchases.items():
-            crediting.buy(batch, account, gate, meter, purchase)
+        decision = self._decide(account, gate, phase, units, now)
         operation = StoredOperation(
             tenant_id=tenant_id,
             id=new_id(),
@@ -181,6 +171,44 @@ class _Planner:
         for meter, amount in units.items():
             change(batch, account, gate, meter, None, now, reserved=amount)
         return operation, True
+
+    def _decide(self, account: Account, gate: Gate, phase: StoredPhase, units: Mapping[str, int], now: int) -> Decision:
+        batch = self.batch
+        terms, seats = batch.load(phase.plan_id), batch.seats(account, gate)
+        if (free := self._free(terms, seats, account.tenant_id, gate, units)) is not None:
+            return free
+        standings = {
+            meter: crediting.standing(batch, account, gate, meter, now)
+            for meter in {*units, *(entry.meter for entry, _ in terms.prices)}
+        }
+        ordering.place_orders(batch, account, gate, terms, standings, units)
+        try:
+            decision = decide(terms, seats, span_of(gate), standings, units, batch.load)
+        except TopUpRequired as refusal:
+            raise ordering.naming_order(batch, account, refusal) from None
+        if decision.terms is not terms:
+            upgrade(batch, account, phase, terms, decision, now)
+        for meter, purchase in decision.purchases.items():
+            crediting.buy(batch, account, gate, meter, purchase)
+        return decision
+
+    def _free(
+        self, terms: PlanTerms, seats: int, tenant_id: int, gate: Gate, units: Mapping[str, int]
+    ) -> Decision | None:
+        """The decision on units that are plainly included, as most are: the same as `decide` comes to, without asking
+        the prices again for each operation of a batch.
+        """
+        plan_id = terms.plan.id
+        for meter, amount in units.items():
+            key = (plan_id, seats, meter)
+            if key not in self._bounds:
+                self._bounds[key] = free_units(terms, meter, seats)
+            bound, sums = self._bounds[key], self.batch.sums(tenant_id, gate.starts_at, meter)
+            if bound is not None and sums[USED] + sums[RESERVED] + amount > bound:
+                return None
+        if plan_id not in self._included:
+            self._included[plan_id] = Decision(Reason.INCLUDED, Money.zero(terms.plan.currency), terms)
+        return self._included[plan_id]
 
     def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)

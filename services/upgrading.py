@@ -36,8 +36,7 @@ def _begin(
     proration: Proration | None,
 ) -> None:
     phase = StoredPhase(new_id(), starts_at, plan_id, seats, reason)
-    phases = [*batch.known.phases[account.tenant_id], phase]
-    batch.known.phases[account.tenant_id] = sorted(phases, key=lambda found: (found.starts_at, found.id))
+    batch.begin_phase(account.tenant_id, phase)
     batch.writes.phases.append(
         (
             account.tenant_id,

@@ -25,13 +25,16 @@ TYPES = {
 _ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
 
 
-def run_sql(statements: str) -> RunPython:
+def run_sql(statements: str, *, only: str | None = None) -> RunPython:
     """A migration's operation that runs statements, separated by `;`, with `{bigint}` and the like filled in.
 
-    A column that is there already is not added again: SQLite has no words for that.
+    A column that is there already is not added again: SQLite has no words for that. `only` names the one dialect that
+    they are meant for.
     """
 
     async def run(_apps: Any, editor: Any) -> None:
+        if only not in (None, editor.DIALECT):
+            return
         for statement in statements.format(**TYPES[editor.DIALECT]).split(";"):
             added = _ADDED.match(statement.strip())
             if added is None or not await _has_column(editor, added[1], added[2]):

@@ -11,8 +11,8 @@ from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
 
 Rows = Sequence[Sequence[Any]]
-MANY_EVENTS: Final = 100
-"""Worth two more round trips, for a COPY."""
+MANY: Final = 8
+"""Rows of a table that are worth a round trip of their own, for a COPY: PostgreSQL reads it in half the time."""
 
 
 class PostgresLedger:
@@ -125,13 +125,17 @@ async def _write(connection: Any, writes: Writes) -> None:
     for sql, names, rows in ends:
         (first if makes_room else then).change(sql, names, rows)
     await first.run(connection)
-    if len(writes.events) < MANY_EVENTS:
-        then.insert("usage_event", columns.EVENT, writes.events)
-    else:
-        await connection.copy_records_to_table("usage_event", records=writes.events, columns=[*columns.EVENT])
+    operations = [tables.operation_row(operation) for operation in writes.new_operations]
+    for table, names, given in (
+        ("usage_event", columns.EVENT, writes.events),
+        ("operation", columns.OPERATION, operations),
+        ("document", columns.DOCUMENT, writes.documents),
+    ):
+        if len(given) < MANY:
+            then.insert(table, names, given)
+        else:
+            await connection.copy_records_to_table(table, records=given, columns=[*names])
     _count(then, writes)
-    then.insert("operation", columns.OPERATION, [tables.operation_row(o) for o in writes.new_operations])
-    then.insert("document", columns.DOCUMENT, writes.documents)
     then.insert("credit_grant", columns.GRANT, [tables.grant_row(grant) for grant in writes.grants])
     then.insert("credit_entry", columns.CREDIT_ENTRY, writes.credit_entries)
     then.insert("charge", columns.CHARGE, writes.charges)

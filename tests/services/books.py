@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from inkmeter.periods import Interval
+from inkmeter.periods import BillingPeriod, Interval
 from inkmeter.usage import METERS
 from plugins.manager import load_plugins
 from services.commands import Command, Commit, Correct, Correction, Fact, Intent, Release, Reserve
@@ -61,6 +61,11 @@ def terms(limit: int, policy: LimitPolicy = LimitPolicy.HARD, plan_id: UUID = PL
     limits = Quota(plan_id=plan_id, meter=METER, units=limit, policy=policy, **quota)
     prices = ((price, MODEL.configure({"unitPrice": "2.00"})),)
     return PlanTerms(row, prices, {METER: limits}, {METER: METERS[METER]})
+
+
+def span() -> BillingPeriod:
+    """The period of the books."""
+    return BillingPeriod(START, END)
 
 
 class Books:
