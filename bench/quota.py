@@ -118,12 +118,12 @@ async def run(url: str) -> None:
             [NewQuota("documents_created", LimitPolicy.HARD, 10**9)],
         )  # fmt: skip
         plan_id = (await create_plan(platform, command)).plan.id
-        everyone = [await tenant(platform, number, plan_id) for number in range(200)]
+        everyone = [await tenant(platform, number, plan_id) for number in range(1000)]
         for who in everyone:
             await rows("INSERT INTO usage_counter (tenant_id, period_starts_at, meter) VALUES (?, 0, 'bench')", who.id)
         tune_interpreter()
         print(f"{'':26}{'throughput':>14}{'p50':>10}{'p99':>10}   (ours / conditional UPDATE, median of {ROUNDS})")
-        for title, tenants in (("one hot tenant", everyone[:1]), ("200 tenants", everyone)):
+        for title, tenants in (("one hot tenant", everyone[:1]), ("1,000 tenants", everyone)):
             for callers in (1, 8, 64):
                 cycles = CYCLES if callers > 1 else CYCLES // 5
                 ratios = []

@@ -81,7 +81,8 @@ class Metering:
             batch, self._queue = self._queue[:size], self._queue[size:]
             if not self._queue and not self._is_ending:
                 self._filled.clear()
-            await self._commit(batch)
+            if batch:  # none at the end
+                await self._commit(batch)
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
         try:

@@ -9,6 +9,7 @@ import orjson
 from storage import ledger_columns as columns
 from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
+from storage.ledger_queries import METER_COUNT
 
 Rows = Sequence[Sequence[Any]]
 MANY: Final = 8
@@ -72,16 +73,19 @@ async def _know(connection: Any, wanted: Wanted) -> Known:
             "SELECT 1 FROM tenant WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE", without
         )
     found: dict[str, Any] = {}
-    parts: list[str] = []
+    names: list[str] = []
+    parts = [f"({METER_COUNT})"]
     values: list[Any] = []
     for name, (query, keys) in tables.keys_of(wanted, gates).items():
         if keys:
-            parts.append(f"{query.all(len(values) + 1)} AS {name}")
+            names.append(name)
+            parts.append(query.all(len(values) + 1))
             values += map(list, zip(*keys, strict=True))
         else:
             found[name] = ()
-    row = await connection.fetchrow(f"SELECT {', '.join(parts)}", *values)
-    return tables.read_known(gates, {**found, **{name: orjson.loads(answer) for name, answer in row.items()}})
+    meter_count, *answers = await connection.fetchrow(f"SELECT {', '.join(parts)}", *values)
+    found.update(zip(names, map(orjson.loads, answers), strict=True))
+    return tables.read_known(gates, found, meter_count)
 
 
 class _Statement:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from storage import ledger_columns as columns
 from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
+from storage.ledger_queries import METER_COUNT
 
 BATCHES_PER_CHECKPOINT: Final = 32
 EVENTS_PER_STATEMENT: Final = 250
@@ -98,7 +99,8 @@ def _know(connection: sqlite3.Connection, wanted: Wanted) -> Known:
     found = {}
     for name, (query, keys) in tables.keys_of(wanted, gates).items():
         found[name] = [row for key in keys for row in connection.execute(query.one, key)]
-    return tables.read_known(gates, found)
+    (meter_count,) = connection.execute(METER_COUNT).fetchone()
+    return tables.read_known(gates, found, meter_count)
 
 
 def _write(connection: sqlite3.Connection, writes: Writes) -> None:

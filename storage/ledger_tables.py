@@ -78,11 +78,10 @@ def read_gates(rows: Rows) -> dict[int, list[Gate]]:
     return gates
 
 
-def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows]) -> Known:
+def read_known(gates: dict[int, list[Gate]], found: Mapping[str, Rows], meter_count: int) -> Known:
     """Make values of the rows that the queries of `keys_of` answer."""
-    known = Known(gates=gates)
-    for tenant_id, public_id, state, grace, subscription, ended_at, budget, alerts_at, count in found["accounts"]:
-        known.meter_count = count
+    known = Known(gates=gates, meter_count=meter_count)
+    for tenant_id, public_id, state, grace, subscription, ended_at, budget, alerts_at in found["accounts"]:
         known.accounts[tenant_id] = Account(
             tenant_id,
             str(public_id),
