@@ -12,7 +12,7 @@ from uuid import UUID
 
 from inkmeter.errors import InkmeterError, SignNowNotConnected, WebhookRejected
 from integrations.protocols import SignNowCallback, StripeEvent
-from services import identities, jobs, signing, stripe_events
+from services import identities, jobs, recorded, signing, stripe_events
 from services.platform import Platform
 from storage.database import insert_new
 from storage.documents import Document
@@ -128,10 +128,11 @@ async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> No
         reason = stripe_events.IGNORED.get(event.type, "Inkmeter does not know such events")
         await _finish(platform, job, event, f"nothing to do on {event.type}: {reason}")
         return
-    effect = await handler(platform, object_id)
-    async with jobs.completing(job):
-        applied = await effect()
-        await _mark(platform, event, applied.why_ignored)
+    async with platform.turns.take(object_id):
+        effect = await recorded.find_recorded(event.type, object_id) or await handler(platform, object_id)
+        async with jobs.completing(job):
+            applied = await effect()
+            await _mark(platform, event, applied.why_ignored)
     for heard in applied.events:
         await platform.plugins.publish(heard)
 

@@ -151,7 +151,8 @@ async def test_a_month_becomes_a_paid_invoice(gateway: StripeGateway, world: Wor
     assert full.total == Money(1000, "USD")
     assert full.lines[1].description == "25 documents"
 
-    final = await gateway.finalize_invoice(draft.id, key="finalize-1")
+    assert (await gateway.finalize_invoice(draft.id, key="finalize-1")).status == "open", "charged after the answer"
+    final = await gateway.invoice(draft.id)
     await world.control("flush")
     assert (final.status, final.amount_paid, final.attempt_count) == ("paid", Money(1000, "USD"), 1)
     assert final.hosted_url
@@ -195,7 +196,8 @@ async def test_a_declined_card_leaves_the_invoice_open_and_the_subscription_past
     draft = await a_draft(gateway, world)
     await a_line(gateway, draft)
     await world.control(f"customers/{draft.customer_id}/card", card="decline")
-    final = await gateway.finalize_invoice(draft.id, key="finalize-1")
+    await gateway.finalize_invoice(draft.id, key="finalize-1")
+    final = await gateway.invoice(draft.id)
     assert (final.status, final.attempt_count, final.amount_paid.minor) == ("open", 1, 0)
     assert final.next_payment_attempt_at == world.clock.now() + timedelta(days=3)
     assert draft.subscription_id is not None
