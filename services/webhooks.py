@@ -15,9 +15,9 @@ from integrations.protocols import SignNowCallback, StripeEvent
 from services import identities, jobs, recorded, signing, stripe_events
 from services.platform import Platform
 from storage.documents import Document
+from storage.jobs import APPLY as APPLY
 from storage.jobs import Job
 from storage.tenants import Tenant, TenantState
-from storage.webhooks import APPLY as APPLY
 from storage.webhooks import NewDelivery, WebhookEvent, WebhookSource, WebhookState
 
 PATIENCE: Final = 3

@@ -14,10 +14,7 @@ from tortoise.models import Model
 from storage.database import is_postgres, raw_pool, rows, transact_sqlite
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
-from storage.jobs import SYSTEM, JobState
-
-APPLY: Final = "webhook.apply"
-"""The topic of the jobs that apply deliveries."""
+from storage.jobs import APPLY, SYSTEM, JobState
 
 
 class WebhookSource(StrEnum):

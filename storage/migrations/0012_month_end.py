@@ -7,7 +7,9 @@ from storage.ddl import run_sql
 TABLES = """
 CREATE INDEX IF NOT EXISTS billing_period_stripe ON billing_period (stripe_invoice_id)
   WHERE stripe_invoice_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS top_up_order_stripe ON top_up_order (stripe_id)
+CREATE INDEX IF NOT EXISTS top_up_order_stripe ON top_up_order (stripe_id);
+CREATE INDEX IF NOT EXISTS job_due_delivery ON job (run_at) WHERE state = 'WAITING' AND topic = 'webhook.apply';
+CREATE INDEX IF NOT EXISTS job_due_other ON job (run_at) WHERE state = 'WAITING' AND topic <> 'webhook.apply'
 """
 
 
