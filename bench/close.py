@@ -63,6 +63,7 @@ async def close(url: str, count: int) -> float:
     """Close so many tenants; prints, and answers our seconds for each invoice."""
     async with open_world(url) as world:
         await settle(world, count)
+        await world.stripe.post("/_sandbox/webhooks", json={"at_once": 8})
         sent: list[httpx.Request] = []
         whole = theirs = since = cpu = 0.0
 

@@ -175,6 +175,23 @@ async def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
     return await client.execute_query_dict(_numbered(sql, client), list(values))
 
 
+async def rows_unawaited(sql: str, *values: Any) -> list[dict[str, Any]]:
+    """Like `rows`, for what is only a hint, such as a lease: on SQLite the disk is not waited for. Whoever acts on it
+    outside of the database must have something written in between that is waited for, and takes this along.
+    """
+    client: Any = get_connection("default")
+    if is_postgres() or not hasattr(client, "transact"):  # PostgreSQL's callers share waits; in a transaction it waits
+        return await rows(sql, *values)
+
+    def run(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+        found = connection.execute(sql, values)
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, entry, strict=True)) for entry in found.fetchall()]
+
+    done: list[dict[str, Any]] = await client.transact(run, is_awaited=False)
+    return done
+
+
 async def row(sql: str, *values: Any) -> dict[str, Any] | None:
     """The first row, or None."""
     found = await rows(sql, *values)

@@ -82,11 +82,15 @@ class _Context(SqliteTransactionContext):
 class Client(SqliteClient):
     """The client that `{"engine": "storage.backends.sqlite"}` names."""
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction of its own, in the connection's thread: one hop instead of one per statement."""
+    async def transact(self, work: Callable[[sqlite3.Connection], T], *, is_awaited: bool = True) -> T:
+        """Run `work` in a transaction of its own, in the connection's thread: one hop instead of one per statement.
+
+        Unless `is_awaited`, the disk is not waited for: after a power cut, but not after a crash of this process, all
+        of it may be missing, unless a later transaction was waited for.
+        """
         async with self._lock:
             connection: Any = self._connection
-            done: T = await finish(connection._execute(_transact, connection._conn, work))
+            done: T = await finish(connection._execute(_transact, connection._conn, work, is_awaited))
             return done
 
     def _in_transaction(self) -> TransactionContext:
@@ -97,14 +101,19 @@ class Client(SqliteClient):
             await transaction.execute_many(query, values)
 
 
-def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
+def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], is_awaited: bool) -> T:
+    if not is_awaited:
+        connection.execute("PRAGMA synchronous = NORMAL")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         done = work(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
+    finally:
+        if not is_awaited:
+            connection.execute("PRAGMA synchronous = FULL")
     return done
 
 
