@@ -2,7 +2,8 @@
 
 Deliveries accepted and stored per second, as a share of what a route does that only inserts the same two rows (the
 delivery and its job) in one transaction with the bare driver: as durably, on the same server stack, without signature,
-reading or checks. Both are called in process through ASGI, in turns, on the same database.
+reading or checks. Both are called in process through ASGI, in turns, on the same database, by an interpreter that is
+tuned as the server tunes it.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from server.asgi import create_app
+from server.serving import tune_interpreter
 from server.settings import Settings
 from server.wiring import open_platform
 from storage.database import sqlite_file
@@ -146,5 +148,6 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    tune_interpreter()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'bench.sqlite3'}"))

@@ -10,7 +10,7 @@ from typing import Final
 from inkmeter.errors import UpstreamError
 from inkmeter.events import Event
 from integrations.protocols import StripeInvoice, StripeSubscription
-from services import dunning_cases, invoices, jobs, overdue, stripe_subscriptions, subscriptions
+from services import dunning_cases, invoice_states, invoices, jobs, overdue, stripe_subscriptions, subscriptions
 from services.dunning_cases import DunningCase
 from services.platform import Platform
 from storage.database import transaction
@@ -61,6 +61,7 @@ async def _follow(
     tenant = await lock_tenant(case.tenant_id)
     for invoice in owed:
         events += await invoices.note_payment(platform, invoice) or []
+        await invoice_states.mirror_invoice(platform, invoice)
     if theirs is not None:
         events += await stripe_subscriptions.note_status(platform, theirs) or []
     tenant = await lock_tenant(case.tenant_id)

@@ -35,12 +35,11 @@ async def mirror_invoice(platform: Platform, theirs: StripeInvoice) -> bool:
     if found is None:
         return False
     tenant, invoice = found
-    ours = Invoice.filter(tenant_id=tenant.id, id=invoice.id)
     if theirs.status != "draft":
-        await links.keep_links(platform, invoice, theirs)
-        await ours.update(stripe_total_minor=theirs.total.minor)
+        says = {**links.links_of(platform, theirs), "stripe_total_minor": theirs.total.minor}
         if invoice.amount_paid_minor is None or invoice.amount_paid_minor < theirs.amount_paid.minor:
-            await ours.update(amount_paid_minor=theirs.amount_paid.minor)
+            says["amount_paid_minor"] = theirs.amount_paid.minor
+        await Invoice.filter(tenant_id=tenant.id, id=invoice.id).update(**says)
     return True
 
 

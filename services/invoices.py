@@ -10,7 +10,7 @@ from inkmeter.errors import NotFound
 from inkmeter.events import Event, InvoicePaid, PaymentFailed
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import dunning_cases, jobs, notices, periods, pushing
+from services import dunning_cases, invoice_states, jobs, notices, periods, pushing
 from services.notices import NoticeKind
 from services.platform import Platform
 from services.pushing import CYCLE_TOLERANCE, FOLLOW_EVERY
@@ -113,6 +113,7 @@ async def follow_payment(platform: Platform, job: Job) -> None:
         theirs = await platform.stripe.invoice(invoice.stripe_invoice_id)
         async with transaction():
             events = await note_payment(platform, theirs)
+            await invoice_states.mirror_invoice(platform, theirs)
         for event in events or []:
             await platform.plugins.publish(event)
         if theirs.status == "open":

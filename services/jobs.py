@@ -6,7 +6,7 @@ the job and tried again with growing pauses; after `MAX_ATTEMPTS` the job is FAI
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final
@@ -86,20 +86,21 @@ async def run_now(platform: Platform, tenant_id: int, topic: str, dedup: str, ha
         await run_claimed(platform, job, handler)
 
 
-async def claim_next(platform: Platform, handlers: Mapping[str, Handler]) -> Job | None:
-    """Take the job that has been due for longest and has a handler here."""
-    claimed = await claim_due_jobs(platform.clock.now(), 1, tuple(handlers))
-    return claimed[0] if claimed else None
+async def claim_next(
+    platform: Platform, handlers: Mapping[str, Handler], *, limit: int = 1, but_of: Sequence[int] = ()
+) -> list[Job]:
+    """Take the jobs that have been due for longest and have a handler here, but none of these tenants."""
+    return await claim_due_jobs(platform.clock.now(), limit, tuple(handlers), but_of=but_of)
 
 
 async def run_due_jobs(platform: Platform, handlers: Mapping[str, Handler], *, limit: int = 20) -> int:
     """Claim and run what is due, one after the other; answers how many jobs were run."""
     for count in range(limit):
         # One at a time: the lease of a job that waits behind a slow one would end before it has begun.
-        job = await claim_next(platform, handlers)
-        if job is None:
+        claimed = await claim_next(platform, handlers)
+        if not claimed:
             return count
-        await run_claimed(platform, job, handlers[job.topic])
+        await run_claimed(platform, claimed[0], handlers[claimed[0].topic])
     return limit
 
 

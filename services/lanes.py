@@ -13,27 +13,39 @@ log = logging.getLogger("inkmeter.lanes")
 
 
 async def run_in_lanes(
-    platform: Platform, handlers: Mapping[str, jobs.Handler], wake: asyncio.Event, *, lanes: int, pause_s: float
+    platform: Platform,
+    handlers: Mapping[str, jobs.Handler],
+    wake: asyncio.Event,
+    *,
+    lanes: int,
+    pause_s: float,
+    is_by_tenant: bool = False,
 ) -> None:
     """Run due jobs of these topics until cancelled, at most `lanes` at once; looks when woken, else each `pause_s`.
 
-    A job is claimed only when a lane is free for it: the lease of one that waits would end before it has begun. Who is
-    cancelled leaves its jobs to the end of their leases.
+    A job is claimed only when a lane is free for it: the lease of one that waits would end before it has begun. With
+    `is_by_tenant` a tenant has one lane at most. Who is cancelled leaves its jobs to the end of their leases.
     """
-    running: set[asyncio.Task[None]] = set()
+    running: dict[asyncio.Task[None], int] = {}
 
     def end(task: asyncio.Task[None]) -> None:
-        running.discard(task)
+        running.pop(task, None)
         wake.set()
+
+    async def claim() -> list[Job]:
+        if is_by_tenant:
+            return await jobs.claim_next(platform, handlers, but_of=sorted(running.values()))
+        return await jobs.claim_next(platform, handlers, limit=lanes - len(running))
 
     try:
         while True:
             wake.clear()
             try:
-                while len(running) < lanes and (job := await jobs.claim_next(platform, handlers)):
-                    task = asyncio.create_task(_run(platform, job, handlers[job.topic]))
-                    running.add(task)
-                    task.add_done_callback(end)
+                while len(running) < lanes and (claimed := await claim()):
+                    for job in claimed:
+                        task = asyncio.create_task(_run(platform, job, handlers[job.topic]))
+                        running[task] = job.tenant_id
+                        task.add_done_callback(end)
             except Exception:
                 # A database that is down comes back.
                 log.exception("the lanes go on after an error")

@@ -1,7 +1,7 @@
 """An invoice's links at Stripe: its number, its page where it can be paid, and its PDF."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from inkmeter.errors import InkmeterError
 from integrations.protocols import StripeInvoice
@@ -12,14 +12,19 @@ STALE_AFTER: Final = timedelta(days=1)
 """How old links may be when somebody looks at one invoice. That Stripe's links end some day is our assumption."""
 
 
-async def keep_links(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
-    """Store what Stripe says of them, in the caller's transaction."""
-    links = {
+def links_of(platform: Platform, theirs: StripeInvoice) -> dict[str, Any]:
+    """The columns of an invoice that keep them."""
+    return {
         "number": theirs.number,
         "hosted_url": theirs.hosted_url,
         "pdf_url": theirs.pdf_url,
         "links_at": platform.clock.now(),
     }
+
+
+async def keep_links(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
+    """Store what Stripe says of them, in the caller's transaction."""
+    links = links_of(platform, theirs)
     await Invoice.filter(tenant_id=invoice.tenant_id, id=invoice.id).update(**links)
     invoice.update_from_dict(links)
 

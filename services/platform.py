@@ -11,6 +11,7 @@ from integrations.protocols import SignNow, SignNowCallback, Stripe, StripeEvent
 from plugins.manager import Plugins
 from services.inbox import Inbox
 from services.metering import Metering
+from services.turns import Turns
 from storage.tenants import Isolation
 
 
@@ -64,5 +65,7 @@ class Platform:
     """None where SignNow cannot reach us: then nothing is subscribed."""
     inbox: Inbox = field(default_factory=Inbox)
     """Deliveries of webhooks are stored through it."""
+    turns: Turns = field(default_factory=Turns)
+    """Deliveries about one object are applied through it."""
     work_waits: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a job was added, so that a worker in this process need not wait for its next look."""

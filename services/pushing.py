@@ -1,10 +1,13 @@
 """Pushing an invoice: our lines go onto Stripe's, totals are compared, Stripe finalizes and collects.
 
+What is compared is the invoice as Stripe answers the last change of ours, or as it is read anew.
+
 An invoice of a cycle goes onto the draft that Stripe makes at the cycle's end. What has no cycle there gets an invoice
 of its own: an opening, the last one after a cancellation, a cycle that Stripe never saw or finalized without us.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -12,10 +15,11 @@ from typing import Final
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import NO_TAX_LOCATION, StripeInvoice
-from services import discrepancies, jobs, links, periods, stripe_lines, taxes
+from integrations.protocols import NO_TAX_LOCATION, UNKNOWN_ID, AddedLines, StripeInvoice, StripeLineToBe
+from services import discrepancies, invoice_states, jobs, periods, stripe_lines, taxes
 from services.platform import Platform
 from services.stripe_lines import BooksDiffer as BooksDiffer
+from storage.database import transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.jobs import Job
@@ -34,6 +38,8 @@ INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION)
 BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
 """Stripe's docs: a paused subscription makes no invoices."""
+STAND_FOR_ALL: Final = (UNKNOWN_ID, "idempotency_error", "invoice_not_editable")
+"""Refusals of several lines that would be the same, or would be no answer, one by one."""
 MOST_ITEMS: Final = 250
 """Items that an invoice may have at Stripe."""
 
@@ -44,19 +50,20 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     theirs = await _find_theirs(platform, job, invoice)
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
     if theirs.status == "draft":
-        await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
+        # Held already by the webhook that told of it, unless it is late or taxes are new.
+        if theirs.is_advancing or (platform.terms.automatic_tax and not theirs.is_taxed):
+            theirs = await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
         await stripe_lines.note_matched(platform, invoice, theirs)
-        await _add_lines(platform, job, invoice, theirs)
-        theirs = await platform.stripe.invoice(theirs.id)
+        theirs = await _add_lines(platform, job, invoice, theirs)
     await _require_equal(platform, invoice, theirs)
     final = await _finalize(platform, job, invoice, theirs)
     async with jobs.completing(job):
+        await invoice_states.mirror_invoice(platform, final)
         # Stripe's "paid" may have come before this line; it stands.
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
             state=InvoiceState.PUSHED
         )
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
-        await links.keep_links(platform, invoice, final)
         await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
         await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
 
@@ -126,13 +133,6 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
     raise jobs.NotYet("Stripe has not made the cycle's invoice yet", timedelta(minutes=5))
 
 
-async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
-    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    for new in await items_of(invoice, items):
-        if new.lines[0].stripe_item_id is None:
-            await add_item(platform, invoice, theirs, new, key=f"line:{new.lines[0].id}", is_retry=job.attempts > 1)
-
-
 @dataclass(frozen=True, slots=True)
 class ItemToBe:
     """What one invoice item at Stripe stands for: a line of ours, or the last ones together."""
@@ -141,6 +141,50 @@ class ItemToBe:
     amount: Money
     description: str
     period: BillingPeriod
+
+
+async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
+    """Put onto Stripe's draft what is missing there, in one call. Answers the draft as it then stands."""
+    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
+    new = {_key_of(item): item for item in await items_of(invoice, items)}
+    missing = {key: item for key, item in new.items() if not item.lines[0].stripe_item_id}
+    is_retry = job.attempts > 1
+    if missing and len(missing) == len(new):
+        added = await _add_together(platform, invoice, theirs, missing, is_retry=is_retry)
+        if added is not None:
+            async with transaction():
+                for key, stripe_item_id in added.items.items():
+                    await _note_item(invoice, missing.pop(key), stripe_item_id)
+            theirs = added.invoice
+    if not missing:
+        return theirs
+    for key, item in missing.items():
+        await add_item(platform, invoice, theirs, item, key=key, is_retry=is_retry)
+    return await platform.stripe.invoice(theirs.id)
+
+
+def _key_of(item: ItemToBe) -> str:
+    return f"line:{item.lines[0].id}"
+
+
+async def _add_together(
+    platform: Platform, invoice: Invoice, theirs: StripeInvoice, items: Mapping[str, ItemToBe], *, is_retry: bool
+) -> AddedLines | None:
+    """All in one call; None if Stripe takes none of them so. One by one it says which of them it refuses."""
+    # Others to add make another call: a repeat under one key must say the same.
+    named = hashlib.sha256(" ".join(items).encode()).hexdigest()[:16]
+    lines = [
+        StripeLineToBe(key, item.amount, item.description, item.period, _metadata(invoice, item))
+        for key, item in items.items()
+    ]
+    try:
+        return await platform.stripe.add_lines(
+            key=f"invoice:{invoice.id}:lines:{named}", is_retry=is_retry, invoice=theirs, lines=lines
+        )
+    except PaymentRefused as refusal:
+        if refusal.upstream_code in STAND_FOR_ALL:
+            raise
+        return None
 
 
 async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
@@ -170,9 +214,17 @@ async def add_item(
         amount=new.amount,
         description=new.description,
         period=new.period,
-        metadata={"invoice_id": str(invoice.id), "line_item_id": str(new.lines[0].id)},
+        metadata=_metadata(invoice, new),
     )
-    await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[line.id for line in new.lines]).update(
+    await _note_item(invoice, new, stripe_item_id)
+
+
+def _metadata(invoice: Invoice, item: ItemToBe) -> dict[str, str]:
+    return {"invoice_id": str(invoice.id), "line_item_id": str(item.lines[0].id)}
+
+
+async def _note_item(invoice: Invoice, item: ItemToBe, stripe_item_id: str) -> None:
+    await LineItem.filter(tenant_id=invoice.tenant_id, id__in=[line.id for line in item.lines]).update(
         stripe_item_id=stripe_item_id
     )
 

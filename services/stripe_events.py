@@ -1,9 +1,10 @@
 """What Inkmeter does on each of Stripe's events: a table from the event's type to its handler, and one of reasons.
 
-An event only says where to look. A handler first fetches the object as it is now (network, no transaction), and
-answers an effect; the effect runs in one transaction with the mark on the delivery. Effects look at the state of the
-object, never at the event, so that order and number of deliveries do not matter: two events with different ids that say
-the same find the second time that nothing is left to do. What leaves no state behind is noted in `storage.transitions`.
+An event only says where to look. Unless what it can tell is `recorded`, a handler first fetches the object as it is now
+(network, no transaction), and answers an effect; the effect runs in one transaction with the mark on the delivery.
+Effects look at the state of the object, never at the event, so that order and number of deliveries do not matter: two
+events with different ids that say the same find the second time that nothing is left to do. What leaves no state behind
+is noted in `storage.transitions`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -46,13 +47,17 @@ def on_invoice(effect: InvoiceEffect) -> Handler:
 
 
 async def find_invoice(platform: Platform, invoice_id: str) -> StripeInvoice | None:
-    """The invoice as it is now, None if there is none."""
-    try:
-        return await platform.stripe.invoice(invoice_id)
-    except PaymentRefused as refusal:
-        if refusal.upstream_code != UNKNOWN_ID:
-            raise
-        return None
+    """The invoice as it is since the delivery came, None if there is none."""
+
+    async def fetch() -> StripeInvoice | None:
+        try:
+            return await platform.stripe.invoice(invoice_id)
+        except PaymentRefused as refusal:
+            if refusal.upstream_code != UNKNOWN_ID:
+                raise
+            return None
+
+    return await platform.turns.look(invoice_id, fetch)
 
 
 async def hold_draft(platform: Platform, invoice_id: str) -> Effect:

@@ -1,7 +1,6 @@
 """All that happens without being asked: the jobs and who runs them, and the sweep for operations without an answer."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -79,6 +78,8 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
 DELIVERIES: Final[Mapping[str, jobs.Handler]] = {webhooks.APPLY: webhooks.apply_webhook}
 DELIVERY_LANES: Final = 8
 """Deliveries that one worker applies at once."""
+TENANT_LANES: Final = 8
+"""Tenants for whom one worker does something else at once."""
 
 
 async def run_due_work(platform: Platform, handlers: Mapping[str, jobs.Handler] = HANDLERS) -> int:
@@ -95,8 +96,8 @@ async def run_due_work(platform: Platform, handlers: Mapping[str, jobs.Handler] 
 async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
     """A worker: runs due work until it is cancelled, at once when a job is added here, else every `pause_s` seconds.
 
-    Deliveries of webhooks are applied side by side, everything else is done in turn beside them. Any number of workers
-    may run beside each other, on PostgreSQL also on any number of machines.
+    Deliveries of webhooks are applied side by side; so is everything else beside them, of each tenant one at a time.
+    Any number of workers may run beside each other, on PostgreSQL also on any number of machines.
     """
     others = {topic: handler for topic, handler in HANDLERS.items() if topic not in DELIVERIES}
     wake_deliveries, wake_others = asyncio.Event(), asyncio.Event()
@@ -105,7 +106,10 @@ async def work(platform: Platform, *, pause_s: float = 1.0) -> None:
         group.create_task(
             lanes.run_in_lanes(platform, DELIVERIES, wake_deliveries, lanes=DELIVERY_LANES, pause_s=pause_s)
         )
-        group.create_task(_work_in_turn(platform, others, wake_others, pause_s))
+        group.create_task(
+            lanes.run_in_lanes(platform, others, wake_others, lanes=TENANT_LANES, pause_s=pause_s, is_by_tenant=True)
+        )
+        group.create_task(_sweep(platform, pause_s))
 
 
 async def _spread(heard: asyncio.Event, *told: asyncio.Event) -> None:
@@ -116,23 +120,18 @@ async def _spread(heard: asyncio.Event, *told: asyncio.Event) -> None:
             event.set()
 
 
-async def _work_in_turn(
-    platform: Platform, handlers: Mapping[str, jobs.Handler], wake: asyncio.Event, pause_s: float
-) -> None:
+async def _sweep(platform: Platform, pause_s: float) -> None:
     is_scheduled = False
     while True:
-        wake.clear()
         try:
             if not is_scheduled:
                 await schedule_all(platform)
                 is_scheduled = True
-            await run_due_work(platform, handlers)
+            await settling.settle_open_operations(platform)
         except Exception:
             # A database that is down comes back; the worker waits for it rather than die silently.
             log.exception("the worker goes on after an error")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await wake.wait()
+        await asyncio.sleep(pause_s)
 
 
 async def schedule_all(platform: Platform) -> None:

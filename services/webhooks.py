@@ -12,15 +12,14 @@ from uuid import UUID
 
 from inkmeter.errors import InkmeterError, SignNowNotConnected, WebhookRejected
 from integrations.protocols import SignNowCallback, StripeEvent
-from services import identities, jobs, signing, stripe_events
+from services import identities, jobs, recorded, signing, stripe_events
 from services.platform import Platform
-from storage.database import insert_new
 from storage.documents import Document
-from storage.jobs import SYSTEM, Job
+from storage.jobs import APPLY as APPLY
+from storage.jobs import Job
 from storage.tenants import Tenant, TenantState
-from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
+from storage.webhooks import NewDelivery, WebhookEvent, WebhookSource, WebhookState
 
-APPLY: Final = "webhook.apply"
 PATIENCE: Final = 3
 """How often a SignNow document that we do not know is looked up again: its upload may be about to be committed."""
 
@@ -50,6 +49,13 @@ async def receive_stripe(platform: Platform, payload: bytes, signature: str | No
 async def store_stripe(platform: Platform, event: StripeEvent, payload: bytes) -> Receipt:
     """Store an event that is known to be Stripe's, once. Raises WebhookRejected."""
     stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id, event.api_version)
+    if event.type not in stripe_events.HANDLERS:
+        # Decided on arrival: of all that an endpoint may be subscribed to, most concerns nobody.
+        stored.state, stored.note, stored.applied_at = (
+            WebhookState.IGNORED,
+            _why_nothing(event.type),
+            stored.received_at,
+        )
     return await _store(platform, stored, object_id=event.object_id)
 
 
@@ -100,14 +106,9 @@ def _event(
 
 
 async def _store(platform: Platform, event: WebhookEvent, **facts: str | None) -> Receipt:
-    async def insert() -> bool:
-        is_new = await insert_new(event, ["source", "key"])
-        if is_new:
-            await jobs.add_job(platform, tenant_id=SYSTEM, topic=APPLY, dedup=str(event.id), payload=dict(facts))
-        return is_new
-
-    is_new = await platform.inbox.store(insert)
-    platform.work_waits.set()
+    is_new = await platform.inbox.store(NewDelivery(event, facts))
+    if event.state is WebhookState.RECEIVED:
+        platform.work_waits.set()
     stored = event if is_new else await WebhookEvent.get(source=event.source, key=event.key)
     return Receipt(stored.id, is_new)
 
@@ -125,15 +126,20 @@ async def _apply_stripe(platform: Platform, job: Job, event: WebhookEvent) -> No
     handler = stripe_events.HANDLERS.get(event.type)
     object_id = event.key if event.type in stripe_events.SAID_BY_EVENT else job.payload["object_id"]
     if handler is None or object_id is None:
-        reason = stripe_events.IGNORED.get(event.type, "Inkmeter does not know such events")
-        await _finish(platform, job, event, f"nothing to do on {event.type}: {reason}")
+        await _finish(platform, job, event, _why_nothing(event.type))
         return
-    effect = await handler(platform, object_id)
-    async with jobs.completing(job):
-        applied = await effect()
-        await _mark(platform, event, applied.why_ignored)
+    async with platform.turns.take(object_id):
+        effect = await recorded.find_recorded(event.type, object_id) or await handler(platform, object_id)
+        async with jobs.completing(job):
+            applied = await effect()
+            await _mark(platform, event, applied.why_ignored)
     for heard in applied.events:
         await platform.plugins.publish(heard)
+
+
+def _why_nothing(event_type: str) -> str:
+    reason = stripe_events.IGNORED.get(event_type, "Inkmeter does not know such events")
+    return f"nothing to do on {event_type}: {reason}"
 
 
 async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> None:

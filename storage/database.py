@@ -6,10 +6,10 @@ differs: PostgreSQL locks rows, SQLite has one writer at a time and needs no mor
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -24,6 +24,8 @@ from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
 from inkmeter.errors import ConfigurationError
+
+T = TypeVar("T")
 
 APP: Final = "inkmeter"
 MODEL_MODULES: Final = (
@@ -173,6 +175,23 @@ async def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
     return await client.execute_query_dict(_numbered(sql, client), list(values))
 
 
+async def rows_unawaited(sql: str, *values: Any) -> list[dict[str, Any]]:
+    """Like `rows`, for what is only a hint, such as a lease: on SQLite the disk is not waited for. Whoever acts on it
+    outside of the database must have something written in between that is waited for, and takes this along.
+    """
+    client: Any = get_connection("default")
+    if is_postgres() or not hasattr(client, "transact"):  # PostgreSQL's callers share waits; in a transaction it waits
+        return await rows(sql, *values)
+
+    def run(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+        found = connection.execute(sql, values)
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, entry, strict=True)) for entry in found.fetchall()]
+
+    done: list[dict[str, Any]] = await client.transact(run, is_awaited=False)
+    return done
+
+
 async def row(sql: str, *values: Any) -> dict[str, Any] | None:
     """The first row, or None."""
     found = await rows(sql, *values)
@@ -181,7 +200,7 @@ async def row(sql: str, *values: Any) -> dict[str, Any] | None:
 
 def lock(strength: str = "UPDATE") -> str:
     """The end of a SELECT that keeps its rows until the transaction ends: UPDATE alone, SHARE with other readers."""
-    return f" FOR {strength}" if get_connection("default").capabilities.dialect == "postgres" else ""
+    return f" FOR {strength}" if is_postgres() else ""
 
 
 def _numbered(sql: str, client: BaseDBAsyncClient) -> str:
@@ -214,6 +233,18 @@ async def insert_new(instance: Model, conflict: Sequence[str] = ()) -> bool:
     if inserted:
         instance._saved_in_db = True
     return bool(inserted)
+
+
+def is_postgres() -> bool:
+    """Whether the open database is PostgreSQL."""
+    return bool(get_connection("default").capabilities.dialect == "postgres")
+
+
+async def transact_sqlite(work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `work` in a transaction of its own in the thread of the open SQLite database, in one hop."""
+    client: Any = get_connection("default")
+    done: T = await client.transact(work)
+    return done
 
 
 def raw_pool() -> Any:

@@ -8,7 +8,7 @@ from uuid import UUID
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.database import rows
+from storage.database import rows, rows_unawaited
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
@@ -84,8 +84,11 @@ async def settle_intent(
     error: str | None,
     settled_at: datetime | None,
 ) -> None:
-    """Note what came of a call; an answer that is less certain than the one before changes nothing."""
-    await rows(
+    """Note what came of a call; an answer that is less certain than the one before changes nothing.
+
+    The disk is not waited for: lost in a power cut, the call stands as sent, and its object is looked up.
+    """
+    await rows_unawaited(
         "UPDATE intent SET state = ?, request_id = COALESCE(?, request_id), object_id = COALESCE(?, object_id), "
         "last_error = ?, settled_at = ? WHERE idempotency_key = ? AND (state <> 'CONFIRMED' OR ? = 'CONFIRMED')",
         state.value,

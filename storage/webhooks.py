@@ -1,17 +1,20 @@
 """Deliveries of Stripe and SignNow, kept raw: each is stored once and applied once."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from tortoise.fields import CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.database import rows
-from storage.fields import InstantField
+from storage.database import is_postgres, raw_pool, rows, transact_sqlite
+from storage.fields import InstantField, to_micros
 from storage.ids import new_id
+from storage.jobs import APPLY, SYSTEM, JobState
 
 
 class WebhookSource(StrEnum):
@@ -49,6 +52,75 @@ class WebhookEvent(Model):
 
     class Meta:
         table = "webhook_event"
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """An event to be stored with the job that applies it, and what that job is told. One that is decided on arrival
+    (its state is not RECEIVED) has a job that is done, so that it can be replayed like any other.
+    """
+
+    event: WebhookEvent
+    facts: Mapping[str, str | None]
+
+    def rows(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The values of EVENT_COLUMNS and of JOB_COLUMNS."""
+        event = self.event
+        received_at = to_micros(event.received_at)
+        applied_at = None if event.applied_at is None else to_micros(event.applied_at)
+        job_state = JobState.WAITING if event.state is WebhookState.RECEIVED else JobState.DONE
+        told = orjson.dumps(self.facts).decode()
+        return (
+            (
+                event.source.value,
+                event.key,
+                str(event.id),
+                event.type,
+                event.payload,
+                event.api_version,
+                event.state.value,
+                event.note,
+                received_at,
+                applied_at,
+            ),
+            (SYSTEM, str(new_id()), APPLY, str(event.id), told, job_state.value, received_at, received_at),
+        )
+
+
+EVENT_COLUMNS: Final = "source, key, id, type, payload, api_version, state, note, received_at, applied_at"
+JOB_COLUMNS: Final = "tenant_id, id, topic, dedup, payload, state, run_at, created_at"
+_EVENT: Final = f"INSERT INTO webhook_event ({EVENT_COLUMNS}) VALUES ({', '.join('?' * 10)}) ON CONFLICT DO NOTHING"
+_JOB: Final = f"INSERT INTO job ({JOB_COLUMNS}) VALUES ({', '.join('?' * 8)}) ON CONFLICT DO NOTHING"
+_BOTH: Final = f"""WITH event AS (
+  INSERT INTO webhook_event ({EVENT_COLUMNS})
+  SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::bigint[], $10::bigint[])
+  ON CONFLICT (source, key) DO NOTHING RETURNING id)
+INSERT INTO job ({JOB_COLUMNS})
+SELECT new.* FROM unnest($11::bigint[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[],
+  $18::bigint[]) AS new (tenant_id, id, topic, dedup, payload, state, run_at, created_at)
+JOIN event ON event.id::text = new.dedup
+ON CONFLICT (tenant_id, topic, dedup) DO NOTHING RETURNING dedup"""
+
+
+async def store_deliveries(new: Sequence[NewDelivery]) -> set[UUID]:
+    """Store each whose key is not taken with its job, all in one transaction of its own and one round trip. Answers the
+    ids of those that were stored.
+    """
+    events, jobs = zip(*(delivery.rows() for delivery in new), strict=True)
+    if is_postgres():
+        columns = [list(column) for column in (*zip(*events, strict=True), *zip(*jobs, strict=True))]
+        return {UUID(found["dedup"]) for found in await raw_pool().fetch(_BOTH, *columns)}
+
+    def insert(connection: sqlite3.Connection) -> set[UUID]:
+        stored = set()
+        for delivery, event, job in zip(new, events, jobs, strict=True):
+            if connection.execute(_EVENT, event).rowcount:
+                connection.execute(_JOB, job)
+                stored.add(delivery.event.id)
+        return stored
+
+    return await transact_sqlite(insert)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from integrations.protocols.catalog import StripeMeter as StripeMeter
 from integrations.protocols.catalog import StripePrice as StripePrice
 from integrations.protocols.catalog import StripePriceTerms as StripePriceTerms
 from integrations.protocols.catalog import StripeProduct as StripeProduct
+from integrations.protocols.invoices import AddedLines as AddedLines
 from integrations.protocols.invoices import StripeCreditNote as StripeCreditNote
 from integrations.protocols.invoices import StripeInvoice as StripeInvoice
 from integrations.protocols.invoices import StripeInvoiceHead as StripeInvoiceHead
 from integrations.protocols.invoices import StripeLine as StripeLine
+from integrations.protocols.invoices import StripeLineToBe as StripeLineToBe
 from integrations.protocols.journal import CallOutcome as CallOutcome
 from integrations.protocols.journal import CallState as CallState
 from integrations.protocols.journal import Journal as Journal

@@ -1,11 +1,12 @@
 """Invoices as they stand at Stripe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from inkmeter.money import Money
+from inkmeter.periods import BillingPeriod
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,18 @@ class StripeLine:
     period: tuple[datetime, datetime]
     price_id: str | None = None
     quantity: Decimal | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StripeLineToBe:
+    """A finished amount that shall become an invoice item. `key` names it for good, in its metadata."""
+
+    key: str
+    amount: Money
+    description: str
+    period: BillingPeriod
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,16 @@ class StripeInvoice:
     lines: tuple[StripeLine, ...]
     settled_at: datetime | None = None
     uncollectible_reason: str | None = None
+    is_taxed: bool = False
+    """Whether Stripe adds taxes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLines:
+    """The invoice item (ii_…) of each line by its key, as far as they are there, and the invoice with them on it."""
+
+    items: Mapping[str, str]
+    invoice: StripeInvoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,13 @@ from typing import Final, Protocol
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols.catalog import FailedReports, StripeMeter, StripePrice, StripePriceTerms, StripeProduct
-from integrations.protocols.invoices import StripeCreditNote, StripeInvoice, StripeInvoiceHead
+from integrations.protocols.invoices import (
+    AddedLines,
+    StripeCreditNote,
+    StripeInvoice,
+    StripeInvoiceHead,
+    StripeLineToBe,
+)
 from integrations.protocols.payments import StripePayments
 
 UNKNOWN_ID: Final = "resource_missing"
@@ -207,8 +213,19 @@ class Stripe(StripePayments, Protocol):
     async def find_draft_invoice(self, subscription_id: str, period_end: datetime) -> StripeInvoice | None:
         """The cycle invoice, still a draft, of the period that ended then; None while Stripe has not made it."""
 
-    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> None:
-        """Keep a draft from being finalized by Stripe's own timer. Safe to repeat. With `is_taxed` taxes are added."""
+    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> StripeInvoice:
+        """Keep a draft from being finalized by Stripe's own timer; answers it as it then stands. Safe to repeat. With
+        `is_taxed` taxes are added.
+        """
+
+    async def add_lines(
+        self, *, key: str, is_retry: bool, invoice: StripeInvoice, lines: Sequence[StripeLineToBe]
+    ) -> AddedLines:
+        """Add finished amounts to a draft, all or none, and answer the invoice as it then stands.
+
+        If an earlier attempt added any, nothing is added: their items are answered, and what is missing is the
+        caller's to add by `add_line` under the line's own key.
+        """
 
     async def add_line(
         self,
@@ -224,7 +241,9 @@ class Stripe(StripePayments, Protocol):
         """Add a finished amount to a draft invoice and answer the invoice item's id (ii_…)."""
 
     async def finalize_invoice(self, invoice_id: str, *, key: str, is_collected: bool = True) -> StripeInvoice:
-        """Finalize a draft and let Stripe collect, unless we do. One that is finalized already is answered as it is."""
+        """Finalize a draft and let Stripe collect, unless we do. Answers it as it is then, perhaps before the charge;
+        one that is finalized already as it is now.
+        """
 
     async def missed_events(self, since: datetime, after: str | None) -> Sequence[MissedEvent]:
         """A page of events since then that not every endpoint has confirmed, newest first, after the event named."""

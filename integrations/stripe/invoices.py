@@ -1,15 +1,16 @@
 """Invoices at Stripe, and the lines on them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import stripe
 
-from inkmeter.errors import PaymentRefused
+from inkmeter.errors import PaymentRefused, UpstreamError
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import StripeInvoice
+from integrations.protocols import AddedLines, CallOutcome, CallState, StripeInvoice, StripeLineToBe
+from integrations.stripe.errors import RememberedFailure
 from integrations.stripe.objects import Json, invoice_of, moment_of
 from integrations.stripe.requests import KEY, Requests
 
@@ -75,11 +76,57 @@ class Invoices(Requests):
             return None
         return await self.invoice(nearest)
 
-    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> None:
+    async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> StripeInvoice:
         held: stripe.params.InvoiceUpdateParams = {"auto_advance": False}
         if is_taxed:
             held["automatic_tax"] = {"enabled": True}
-        await self._one(self._v1.invoices.update_async(invoice_id, params=held))
+        return await self._as_answered(invoice_id, self._v1.invoices.update_async(invoice_id, params=held))
+
+    async def add_lines(
+        self, *, key: str, is_retry: bool, invoice: StripeInvoice, lines: Sequence[StripeLineToBe]
+    ) -> AddedLines:
+        wanted = {line.key for line in lines}
+        is_retry = is_retry or await self._journal.was_sent(key)
+        if is_retry and (found := wanted & (items := await self._items_by_key(invoice.id)).keys()):
+            await self._journal.settle(key, CallOutcome(CallState.CONFIRMED, object_id=invoice.id))
+            return AddedLines({name: items[name] for name in found}, await self.invoice(invoice.id))
+        try:
+            now = await self._send_lines(key, invoice.id, lines)
+        except RememberedFailure:
+            # As in `_once`: nothing came of it, and only another key gets a new answer out of Stripe.
+            if not is_retry:
+                raise
+            now = await self._send_lines(f"{key}:again", invoice.id, lines)
+        items = {line.metadata[KEY]: line.invoice_item_id or "" for line in now.lines if KEY in line.metadata}
+        if not wanted <= items.keys():
+            # Stripe's OpenAPI file does not promise that a line shows the metadata that it was added with.
+            items = await self._items_by_key(invoice.id)
+        if not wanted <= items.keys():
+            raise UpstreamError(f"Stripe does not name the lines that were added to {invoice.id}")
+        return AddedLines({name: items[name] for name in wanted}, now)
+
+    async def _send_lines(self, key: str, invoice_id: str, lines: Sequence[StripeLineToBe]) -> StripeInvoice:
+        params: stripe.params.InvoiceAddLinesParams = {
+            "lines": [
+                {
+                    "amount": line.amount.minor,
+                    "description": line.description,
+                    "period": {"start": int(line.period.start.timestamp()), "end": int(line.period.end.timestamp())},
+                    "metadata": {**line.metadata, KEY: line.key},
+                }
+                for line in lines
+            ]
+        }
+        adding = self._v1.invoices.add_lines_async(invoice_id, params=params, options={"idempotency_key": key})
+        return await self._as_answered(invoice_id, adding)
+
+    async def _items_by_key(self, invoice_id: str) -> dict[str, str]:
+        """The invoice item of each of our keys, whether the item bears it or its line."""
+        listed = await self._all(self._v1.invoice_items.list_async(params={"invoice": invoice_id, "limit": 100}))
+        by_item = {item["metadata"][KEY]: str(item["id"]) for item in listed if KEY in (item["metadata"] or {})}
+        lines = (await self.invoice(invoice_id)).lines
+        by_line = {line.metadata[KEY]: line.invoice_item_id for line in lines if KEY in line.metadata}
+        return {name: item for name, item in {**by_line, **by_item}.items() if item is not None}
 
     async def add_line(
         self,
@@ -115,19 +162,24 @@ class Invoices(Requests):
         return str(item["id"])
 
     async def finalize_invoice(self, invoice_id: str, *, key: str, is_collected: bool = True) -> StripeInvoice:
-        """Reads the invoice anew: a repeated key gets the first answer, which may predate the payment."""
+        # Where the key was sent before, by whomever, the answer may predate the payment: it is read anew.
+        is_repeat = await self._journal.was_sent(key)
+        finalizing = self._v1.invoices.finalize_invoice_async(
+            invoice_id, params={"auto_advance": is_collected}, options={"idempotency_key": key}
+        )
         try:
-            await self._one(
-                self._v1.invoices.finalize_invoice_async(
-                    invoice_id, params={"auto_advance": is_collected}, options={"idempotency_key": key}
-                )
-            )
+            final = await self._as_answered(invoice_id, finalizing)
         except PaymentRefused:
             invoice = await self.invoice(invoice_id)
             if invoice.status == "draft":
                 raise
             return invoice
-        return await self.invoice(invoice_id)
+        return await self.invoice(invoice_id) if is_repeat else final
+
+    async def _as_answered(self, invoice_id: str, changing: Awaitable[stripe.Invoice]) -> StripeInvoice:
+        """The invoice as a call that changes it answers, read anew if that is an answer of before."""
+        answer = await self._fresh(changing)
+        return await self.invoice(invoice_id) if answer is None else await self._with_all_lines(answer)
 
     async def _with_all_lines(self, invoice: Json) -> StripeInvoice:
         lines = invoice["lines"]["data"]

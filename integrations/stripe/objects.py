@@ -103,6 +103,7 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
         lines=tuple(_line(line) for line in lines),
         settled_at=_settled_at(data),
         uncollectible_reason=((data.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
+        is_taxed=bool((data.get("automatic_tax") or {}).get("enabled")),
     )
 
 
@@ -131,6 +132,7 @@ def _line(data: Json) -> StripeLine:
         period=(moment_of(data["period"]["start"]), moment_of(data["period"]["end"])),
         price_id=None if details else price,
         quantity=None if quantity is None else Decimal(str(quantity)),
+        metadata=data.get("metadata") or {},
     )
 
 

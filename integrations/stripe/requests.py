@@ -28,6 +28,16 @@ class Requests:
         with inkmeter_errors():
             return (await request).to_dict(for_json=True)
 
+    async def _fresh(self, request: Awaitable[stripe.StripeObject]) -> Json | None:
+        """What a call that changes an object answers: the object as it is now. None if Stripe has repeated an answer
+        that it gave before under the same key, which may be out of date.
+        """
+        with inkmeter_errors():
+            answer = await request
+            response = answer.last_response
+            headers = {name.lower(): value for name, value in (response.headers if response else {}).items()}
+            return None if headers.get("idempotent-replayed") == "true" else answer.to_dict(for_json=True)
+
     async def _all(self, request: Awaitable[stripe.ListObject[Any]]) -> list[Json]:
         with inkmeter_errors():
             return [item.to_dict(for_json=True) async for item in (await request).auto_paging_iter()]

@@ -6,7 +6,8 @@ another process wrote in between; waiting for the lock at BEGIN loses nothing.
 
 import asyncio
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tortoise.backends.base.client import TransactionalDBClient, TransactionContext
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionContext, SqliteTransactionWrapper
@@ -14,6 +15,8 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from storage.backends.cancellation import OwnedTransaction, finish
+
+T = TypeVar("T")
 
 
 class _Transaction(OwnedTransaction, SqliteTransactionWrapper):
@@ -79,12 +82,39 @@ class _Context(SqliteTransactionContext):
 class Client(SqliteClient):
     """The client that `{"engine": "storage.backends.sqlite"}` names."""
 
+    async def transact(self, work: Callable[[sqlite3.Connection], T], *, is_awaited: bool = True) -> T:
+        """Run `work` in a transaction of its own, in the connection's thread: one hop instead of one per statement.
+
+        Unless `is_awaited`, the disk is not waited for: after a power cut, but not after a crash of this process, all
+        of it may be missing, unless a later transaction was waited for.
+        """
+        async with self._lock:
+            connection: Any = self._connection
+            done: T = await finish(connection._execute(_transact, connection._conn, work, is_awaited))
+            return done
+
     def _in_transaction(self) -> TransactionContext:
         return _Context(_Transaction(self), self._lock)
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
         async with self._in_transaction() as transaction:
             await transaction.execute_many(query, values)
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], is_awaited: bool) -> T:
+    if not is_awaited:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        done = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    finally:
+        if not is_awaited:
+            connection.execute("PRAGMA synchronous = FULL")
+    return done
 
 
 client_class = Client

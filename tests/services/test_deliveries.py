@@ -117,6 +117,19 @@ async def test_catching_up_goes_on_where_it_was(world: World) -> None:
     )
 
 
+async def test_what_concerns_nobody_is_decided_on_arrival_and_can_be_replayed(world: World) -> None:
+    stored = await deliver(world, "evt_1", "payment_method.attached", "pm_1")
+    assert (stored.state, stored.applied_at) == ("IGNORED", stored.received_at)
+    assert (stored.note or "").startswith("nothing to do on payment_method.attached: ")
+    job = await row("SELECT state, attempts FROM job WHERE topic = 'webhook.apply'")
+    assert job == {"state": "DONE", "attempts": 0}
+    await deliveries.replay_webhook(world.platform, stored.id)
+    assert (await WebhookEvent.get(key="evt_1")).state == "RECEIVED"
+    await timetable.run_due_work(world.platform)
+    again = await WebhookEvent.get(key="evt_1")
+    assert (again.state, again.note) == ("IGNORED", stored.note)
+
+
 class TestLanes:
     """Jobs side by side, with handlers of the test's."""
 
@@ -174,6 +187,41 @@ class TestLanes:
             go_on.set()
             await all_done.wait()
         assert most == 3
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    async def test_a_tenant_has_one_lane(self, world: World) -> None:
+        running: list[int] = []
+        done, others_done, go_on = 0, asyncio.Event(), asyncio.Event()
+
+        async def handler(_: Platform, job: Job) -> None:
+            nonlocal done
+            assert job.tenant_id not in running
+            running.append(job.tenant_id)
+            if job.dedup == "slow":
+                await go_on.wait()
+            await asyncio.sleep(0)
+            running.remove(job.tenant_id)
+            await complete_job(job)
+            done += 1
+            if done in (4, 8):
+                others_done.set()
+
+        for tenant, dedup in ((1, "slow"), (1, "a"), (1, "b"), (1, "c"), (2, "d"), (2, "e"), (3, "f"), (3, "g")):
+            await jobs.add_job(world.platform, tenant_id=tenant, topic="test.topic", dedup=dedup)
+        handlers = {"test.topic": handler}
+        lanes = run_in_lanes(world.platform, handlers, asyncio.Event(), lanes=4, pause_s=5, is_by_tenant=True)
+        working = asyncio.create_task(lanes)
+        async with asyncio.timeout(10):
+            await others_done.wait()
+            left = {
+                entry["dedup"]
+                for entry in await rows("SELECT dedup FROM job WHERE state = 'WAITING' AND topic = 'test.topic'")
+            }
+            assert left == {"slow", "a", "b", "c"}, "who is slow holds only itself"
+            others_done.clear()
+            go_on.set()
+            await others_done.wait()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 

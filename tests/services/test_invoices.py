@@ -1,16 +1,22 @@
 """Invoices on their way through Stripe: the same lines once, the same total, the same state."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 
 from inkmeter import Event, InvoicePaid, PaymentFailed, hookimpl
+from inkmeter.errors import PaymentRefused
+from integrations.protocols import AddedLines
+from integrations.stripe.rates import endpoint
 from plugins.manager import load_plugins
 from services import timetable
 from storage.discrepancies import Discrepancy
+from storage.invoices import LineItem
 from storage.webhooks import WebhookEvent
 from tests.services.steps import Customer, Json, event, fault, price, sign_up, stripe_books
 from tests.world import SECRET, START, World, open_world
@@ -19,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 STRIPE = {"authorization": "Bearer sk_test_inkmeter"}
 APRIL = datetime(2026, 4, 10, tzinfo=UTC)
+ADD_LINES = "/v1/invoices/DRAFT/add_lines"
 LINES = (
     price("invites_sent", "tiered", fee="49.00", included=2, overage={"unitPrice": "4.25"}),
     price("downloads", "per-document", unitPrice="0.10"),
@@ -86,13 +93,15 @@ async def test_lines_and_totals_are_the_same_in_both_books(world: World) -> None
 @pytest.mark.parametrize(
     "faults",
     [
-        [("500", 3, "POST", "/v1/invoiceitems")],
-        [("500_remembered", 3, "POST", "/v1/invoiceitems")],
-        [("timeout_after", 3, "POST", "/v1/invoiceitems")],
-        [("timeout_after", 9, "POST", "/v1/invoiceitems"), ("429", 2, "POST", "/v1/invoiceitems")],
+        [("500", 3, "POST", ADD_LINES)],
+        [("500_remembered", 3, "POST", ADD_LINES)],
+        [("timeout_before", 4, "POST", ADD_LINES)],
+        [("timeout_after", 3, "POST", ADD_LINES)],
+        [("timeout_after", 9, "POST", ADD_LINES), ("429", 2, "POST", ADD_LINES)],
         [("timeout_before", 3, "POST", "/v1/invoices"), ("500", 3, "GET", "/v1/invoices")],
         [("timeout_after", 5, "POST", "/v1/invoices")],
-        [("409", 3, "POST", "/v1/invoiceitems"), ("429", 1, "GET", "/v1/invoiceitems")],
+        [("409", 3, "POST", ADD_LINES), ("429", 1, "GET", "/v1/invoiceitems")],
+        [("timeout_after", 3, "POST", ADD_LINES), ("500", 3, "GET", "/v1/invoiceitems")],
     ],
     ids=lambda faults: "+".join(f"{kind}x{times}{on[3:]}" for kind, times, _, on in faults),
 )
@@ -100,14 +109,76 @@ async def test_faults_in_the_middle_resume_without_a_second_line(world: World, f
     customer = await used(world)
     await world.travel_to(APRIL)
     await world.work()
+    [draft] = await at_stripe(world, customer)
     for kind, times, method, on in faults:
-        await fault(world.stripe, kind, times, on=on, method=method)
+        await fault(world.stripe, kind, times, on=on.replace("DRAFT", draft["id"]), method=method)
     await finish(world)
     ours, [theirs] = await only(customer), await at_stripe(world, customer)
     assert (ours["state"], theirs["total"]) == ("PAID", 6905)
     assert len([line for line in theirs["lines"]["data"] if line["amount"]]) == 4
     assert len((await stripe_books(world))["invoiceitem"]) == 4
     assert await Discrepancy.all().count() == 0
+
+
+async def test_an_ordinary_invoice_takes_seven_calls(world: World) -> None:
+    """Three of them read it: when Stripe tells of the draft, when it is pushed, when Stripe tells that it is paid."""
+    customer = await used(world)
+    await world.work()
+    calls: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        if request.url.path.startswith("/v1/"):
+            calls.append(endpoint(request.method, request.url.path))
+
+    world.stripe.event_hooks = {"request": [note]}
+    await world.travel_to(APRIL)
+    await world.work()
+    await finish(world)
+    assert (await only(customer))["state"] == "PAID"
+    assert Counter(calls) == {
+        "GET /v1/invoices/-": 3,
+        "POST /v1/invoices/-": 1,
+        "POST /v1/invoices/-/add_lines": 1,
+        "POST /v1/invoices/-/finalize": 1,
+        "GET /v1/subscriptions/-": 1,
+    }
+
+
+async def test_a_stripe_that_does_not_add_several_lines_gets_them_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(**_: object) -> AddedLines:
+        raise PaymentRefused("Unrecognized request URL", upstream_code="invalid_request_error")
+
+    monkeypatch.setattr(world.platform.stripe, "add_lines", refuse)
+    customer = await used(world)
+    await world.travel_to(APRIL)
+    await world.work()
+    await fault(world.stripe, "timeout_after", 3, on="/v1/invoiceitems")
+    await finish(world)
+    ours, [theirs] = await only(customer), await at_stripe(world, customer)
+    assert (ours["state"], theirs["total"]) == ("PAID", 6905)
+    assert len((await stripe_books(world))["invoiceitem"]) == 4
+
+
+async def test_items_that_are_there_are_not_added_again(world: World) -> None:
+    """A process that died after Stripe had added the lines, and another that has added one of them by itself."""
+    customer = await used(world)
+    await world.travel_to(APRIL)
+    await world.work()
+    [draft] = await at_stripe(world, customer)
+    await fault(world.stripe, "timeout_after", 3, on=f"/v1/invoices/{draft['id']}/add_lines")
+    await world.travel_to(APRIL + timedelta(minutes=60))
+    await world.work()
+    one, *_ = (await stripe_books(world))["invoiceitem"]
+    (await world.stripe.delete(f"/v1/invoiceitems/{one['id']}", headers=STRIPE)).raise_for_status()
+    await finish(world, APRIL + timedelta(days=2))  # Stripe has forgotten its keys
+    ours, [theirs] = await only(customer), await at_stripe(world, customer)
+    assert (ours["state"], theirs["total"]) == ("PAID", 6905)
+    items = {item["id"]: item["amount"] for item in (await stripe_books(world))["invoiceitem"]}
+    stored = {line.stripe_item_id: line.amount_minor for line in await LineItem.all() if line.amount_minor}
+    assert items == stored
+    assert len(items) == 4
 
 
 async def test_a_line_that_someone_added_at_stripe_holds_the_draft(world: World) -> None:

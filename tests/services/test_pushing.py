@@ -58,7 +58,7 @@ async def test_an_opening_has_an_invoice_of_its_own(world: World) -> None:
         ("timeout_before", 3, "/v1/invoices"),
         ("timeout_after", 3, "/v1/invoices"),
         ("timeout_after", 5, "/v1/invoices"),
-        ("timeout_after", 3, "/v1/invoiceitems"),
+        ("timeout_after", 6, "/v1/invoices/"),
     ],
 )
 async def test_it_is_made_once_whatever_fails(world: World, kind: str, times: int, on: str) -> None:
@@ -104,7 +104,8 @@ async def test_cancelled_days_after_a_cycle_whose_draft_still_waits(world: World
     await customer.record(event("a", 3))
     await world.travel_to(APRIL)
     await world.work()
-    await fault(world.stripe, "500", 40, on="/v1/invoiceitems")
+    [draft] = await at_stripe(world)
+    await fault(world.stripe, "500", 40, on=f"/v1/invoices/{draft['id']}/add_lines")
     await world.travel_to(APRIL + timedelta(days=2))
     await world.work()
     await cancel(customer)

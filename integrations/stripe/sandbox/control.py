@@ -53,6 +53,7 @@ class WebhookOrder(Order):
     duplicate: bool = False
     reorder: bool = False
     drop: int = Field(default=0, ge=0)
+    at_once: int = Field(default=1, ge=1, le=100)
 
 
 T = TypeVar("T", bound=Order)
@@ -149,6 +150,7 @@ class ControlPlane:
         """Disturb the deliveries from now on; an empty order calms them."""
         order, deliveries = await read_order(request, WebhookOrder), self._account.deliveries
         deliveries.duplicate, deliveries.reorder, deliveries.drop = order.duplicate, order.reorder, order.drop
+        deliveries.at_once = order.at_once
         return JSONResponse(order.model_dump())
 
     async def flush(self, request: Request) -> Response:

@@ -33,6 +33,7 @@ class Deliveries:
 
     `duplicate` sends each event twice, `reorder` reverses what waits together (the events of one request or
     of one run of the engine), `drop` loses the next deliveries for good: they can still be listed by the API.
+    `at_once` are under way side by side, as Stripe's are.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Deliveries:
         self._thin_url, self._thin_secret = thin_webhook_url, thin_secret
         self.duplicate = self.reorder = False
         self.drop = 0
+        self.at_once = 1
         self._http, self._is_owner = http or httpx.AsyncClient(timeout=10), http is None
         self._queue: list[_Delivery] = []
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +81,7 @@ class Deliveries:
         self._queue.clear()
         self.duplicate = self.reorder = False
         self.drop = 0
+        self.at_once = 1
 
     async def aclose(self) -> None:
         """Stop working; close the HTTP client unless it was given."""
@@ -96,11 +99,16 @@ class Deliveries:
             now = self._queue[0].books.clock.now().timestamp()
             due = [d for d in self._queue if d.due_at <= now]
             self._queue = [d for d in self._queue if d.due_at > now]
-            for delivery in reversed(due) if self.reorder else due:
-                if self.drop:
-                    self.drop -= 1
-                elif await self._attempt(delivery) and self.duplicate:
-                    await self._post(delivery)
+            if self.reorder:
+                due.reverse()
+            for start in range(0, len(due), self.at_once):
+                await asyncio.gather(*(self._deliver(delivery) for delivery in due[start : start + self.at_once]))
+
+    async def _deliver(self, delivery: _Delivery) -> None:
+        if self.drop:
+            self.drop -= 1
+        elif await self._attempt(delivery) and self.duplicate:
+            await self._post(delivery)
 
     async def _attempt(self, delivery: _Delivery) -> bool:
         if await self._post(delivery):

@@ -32,11 +32,45 @@ class CreateInvoiceItem(Params):
     metadata: Metadata = Field(default_factory=dict)
 
 
+class NewLine(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: int
+    description: str | None = None
+    period: Period | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class AddLines(Params):
+    lines: list[NewLine] = Field(min_length=1)
+
+
 class ListInvoiceItems(Page):
     customer: str | None = None
     invoice: str | None = None
     pending: bool | None = None
     created: Range | int | None = None
+
+
+def add_lines(books: Books, params: AddLines, invoice_id: str) -> Object:
+    """All lines or none; each becomes an invoice item. That the item has the line's metadata is our reading."""
+    invoice = books.get("invoice", invoice_id)
+    collection.require_status(invoice, "draft")
+    if _items_on(books, invoice) + len(params.lines) > MOST_ITEMS:
+        raise StripeFailure(f"An invoice holds at most {MOST_ITEMS} invoice items.", param="lines")
+    for line in params.lines:
+        create_invoice_item(
+            books,
+            CreateInvoiceItem(
+                customer=invoice["customer"],
+                invoice=invoice_id,
+                amount=line.amount,
+                description=line.description,
+                period=line.period,
+                metadata=line.metadata,
+            ),
+        )
+    return books.shown(invoice)
 
 
 def create_invoice_item(books: Books, params: CreateInvoiceItem) -> Object:
@@ -126,6 +160,10 @@ def bill(books: Books, item: Object, invoice: Object, *, at_end: bool = True) ->
     )
 
 
+def _items_on(books: Books, invoice: Object) -> int:
+    return sum(line["parent"]["invoice_item_details"] is not None for line in books.lines_of(invoice))
+
+
 def _target(books: Books, params: CreateInvoiceItem) -> Object | None:
     if params.invoice is None:
         return None
@@ -138,7 +176,7 @@ def _target(books: Books, params: CreateInvoiceItem) -> Object | None:
             f"The currency of the item ({params.currency}) is not the invoice's ({invoice['currency']}).",
             param="currency",
         )
-    if len(books.all("invoiceitem", invoice=invoice["id"])) >= MOST_ITEMS:
+    if _items_on(books, invoice) >= MOST_ITEMS:
         raise StripeFailure(f"An invoice holds at most {MOST_ITEMS} invoice items.", param="invoice")
     return invoice
 
@@ -150,6 +188,7 @@ def _parent(subscription_id: str | None) -> Object | None:
 
 
 ENDPOINTS = (
+    Endpoint("POST", "/v1/invoices/{id}/add_lines", AddLines, add_lines),
     Endpoint("POST", "/v1/invoiceitems", CreateInvoiceItem, create_invoice_item),
     Endpoint("GET", "/v1/invoiceitems", ListInvoiceItems, list_invoice_items),
     Endpoint("GET", "/v1/invoiceitems/{id}", Params, retrieve_invoice_item),

@@ -1,13 +1,14 @@
 """The gateway's promises, kept against the sandbox over HTTP."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from inkmeter.errors import PaymentRefused, UpstreamRateLimited, UpstreamTimeout
+from inkmeter.errors import PaymentRefused, UpstreamError, UpstreamRateLimited, UpstreamTimeout
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import Stripe, StripeInvoice, StripeSubscription
+from integrations.protocols import Stripe, StripeInvoice, StripeLineToBe, StripeSubscription
 from integrations.stripe.errors import RememberedFailure
 from integrations.stripe.gateway import StripeGateway
 from tests.integrations.stripe.conftest import START, World
@@ -151,7 +152,8 @@ async def test_a_month_becomes_a_paid_invoice(gateway: StripeGateway, world: Wor
     assert full.total == Money(1000, "USD")
     assert full.lines[1].description == "25 documents"
 
-    final = await gateway.finalize_invoice(draft.id, key="finalize-1")
+    assert (await gateway.finalize_invoice(draft.id, key="finalize-1")).status == "open", "charged after the answer"
+    final = await gateway.invoice(draft.id)
     await world.control("flush")
     assert (final.status, final.amount_paid, final.attempt_count) == ("paid", Money(1000, "USD"), 1)
     assert final.hosted_url
@@ -168,6 +170,78 @@ async def test_finalizing_again_answers_the_invoice_as_it_is_now(gateway: Stripe
     await world.control(f"customers/{draft.customer_id}/card", card="success")
     assert (await gateway.finalize_invoice(draft.id, key="finalize-1")).status == "paid"
     assert (await gateway.finalize_invoice(draft.id, key="finalize-2")).status == "paid"
+
+
+def lines_to_be(*minors: int) -> list[StripeLineToBe]:
+    return [
+        StripeLineToBe(f"line-{number}", Money(minor, "USD"), f"{minor} documents", PERIOD, {"line": str(number)})
+        for number, minor in enumerate(minors)
+    ]
+
+
+async def test_lines_are_added_together_and_known_by_their_keys(gateway: StripeGateway, world: World) -> None:
+    draft = await a_draft(gateway, world)
+    wanted = lines_to_be(1250, -250, *range(10))  # more than an invoice carries
+    added = await gateway.add_lines(key="lines-1", is_retry=False, invoice=draft, lines=wanted)
+    assert added.invoice == await gateway.invoice(draft.id)
+    assert added.invoice.subtotal == Money(1045, "USD")
+    found = {line.invoice_item_id: line for line in added.invoice.lines}
+    assert {key: found[item].amount for key, item in added.items.items()} == {new.key: new.amount for new in wanted}
+    metadata = await gateway.item_metadata(draft.id)
+    assert metadata[added.items["line-1"]] == {"line": "1", "inkmeter_key": "line-1"}
+    again = await gateway.add_lines(key="lines-1", is_retry=False, invoice=draft, lines=wanted)
+    assert (again.items, again.invoice) == (added.items, added.invoice), "Stripe's own memory of the key"
+
+
+@pytest.mark.parametrize("bearer", ["item", "line"])
+async def test_lines_are_found_when_stripe_has_forgotten_whoever_bears_the_metadata(
+    gateway: StripeGateway, world: World, bearer: str
+) -> None:
+    """That items made with an invoice's lines have these lines' metadata is not promised."""
+    draft = await a_draft(gateway, world)
+    added = await gateway.add_lines(key="lines-1", is_retry=False, invoice=draft, lines=lines_to_be(700, 900))
+    books = world.app.state.account.books
+    for kind in {"invoiceitem", "line_item"} - {"invoiceitem" if bearer == "item" else "line_item"}:
+        for stored in books.tables[kind].values():
+            stored["metadata"] = {}
+    await gateway.hold_invoice(draft.id)
+    world.clock.travel_to(CYCLE_END + timedelta(days=3))
+    again = await gateway.add_lines(key="lines-1", is_retry=True, invoice=draft, lines=lines_to_be(700, 900))
+    assert again.items == added.items
+    assert len((await world.books())["invoiceitem"]) == 2
+    await gateway.remove_item(added.items["line-0"])
+    rest = await gateway.add_lines(key="lines-1", is_retry=True, invoice=draft, lines=lines_to_be(700, 900))
+    assert rest.items == {"line-1": added.items["line-1"]}, "what is missing is the caller's to add"
+    assert rest.invoice.subtotal == Money(900, "USD")
+
+
+async def test_lines_that_nobody_names_are_not_added_a_second_time(gateway: StripeGateway, world: World) -> None:
+    draft = await a_draft(gateway, world)
+    books = world.app.state.account.books
+    emit = books.emit
+
+    def forget(kind: str, stored: dict[str, Any], previous: Any = None) -> Any:
+        for each in (*books.tables["invoiceitem"].values(), *books.tables["line_item"].values()):
+            each["metadata"] = {}
+        return emit(kind, stored, previous)
+
+    books.emit = forget
+    for _ in range(2):
+        with pytest.raises(UpstreamError, match="does not name"):
+            await gateway.add_lines(key="lines-1", is_retry=True, invoice=draft, lines=lines_to_be(700))
+    assert len((await world.books())["invoiceitem"]) == 1
+
+
+async def test_lines_are_added_all_or_none(gateway: StripeGateway, world: World) -> None:
+    draft = await a_draft(gateway, world)
+    await gateway.hold_invoice(draft.id)
+    with pytest.raises(PaymentRefused, match="250"):
+        await gateway.add_lines(key="lines-1", is_retry=False, invoice=draft, lines=lines_to_be(*range(251)))
+    assert (await world.books())["invoiceitem"] == []
+    await gateway.finalize_invoice(draft.id, key="finalize-1")
+    with pytest.raises(PaymentRefused) as refused:
+        await gateway.add_lines(key="lines-2", is_retry=False, invoice=draft, lines=lines_to_be(700))
+    assert refused.value.upstream_code == "invoice_not_editable"
 
 
 async def test_lines_cannot_be_added_after_finalizing(gateway: StripeGateway, world: World) -> None:
@@ -195,7 +269,8 @@ async def test_a_declined_card_leaves_the_invoice_open_and_the_subscription_past
     draft = await a_draft(gateway, world)
     await a_line(gateway, draft)
     await world.control(f"customers/{draft.customer_id}/card", card="decline")
-    final = await gateway.finalize_invoice(draft.id, key="finalize-1")
+    await gateway.finalize_invoice(draft.id, key="finalize-1")
+    final = await gateway.invoice(draft.id)
     assert (final.status, final.attempt_count, final.amount_paid.minor) == ("open", 1, 0)
     assert final.next_payment_attempt_at == world.clock.now() + timedelta(days=3)
     assert draft.subscription_id is not None
