@@ -12,8 +12,9 @@ from typing import Final
 from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import NO_TAX_LOCATION, StripeInvoice
+from integrations.protocols import NO_TAX_LOCATION, UNKNOWN_ID, StripeInvoice
 from services import discrepancies, jobs, links, periods, stripe_lines, taxes
+from services.comparing import DifferenceKind
 from services.platform import Platform
 from services.stripe_lines import BooksDiffer as BooksDiffer
 from storage.discrepancies import Discrepancy, DiscrepancyState
@@ -31,7 +32,9 @@ CYCLE_TOLERANCE: Final = timedelta(days=4)
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
 INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 """The kind of discrepancy that holds a push up."""
-HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION)
+HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION, DifferenceKind.INVOICE_MISSING.value)
+PUSH_AGAIN: Final = "PUSH_AGAIN"
+"""The repair that somebody has asked for where Stripe's draft was deleted."""
 BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
 """Stripe's docs: a paused subscription makes no invoices."""
 MOST_ITEMS: Final = 250
@@ -50,6 +53,9 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         theirs = await platform.stripe.invoice(theirs.id)
     await _require_equal(platform, invoice, theirs)
     final = await _finalize(platform, job, invoice, theirs)
+    if final.status == "open" and not final.is_advancing:
+        # Held by us, then finalized by somebody else: Stripe would never collect it.
+        await platform.stripe.resume_collection(final.id)
     async with jobs.completing(job):
         # Stripe's "paid" may have come before this line; it stands.
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id, state=InvoiceState.FINALIZED).update(
@@ -78,16 +84,20 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
     period = await Period.get(tenant_id=invoice.tenant_id, id=invoice.period_id)
     is_of_cycle = invoice.kind is InvoiceKind.PERIOD
     known = invoice.stripe_invoice_id or (period.stripe_invoice_id if is_of_cycle else None)
+    replaced = None
     if known is not None:
-        theirs = await platform.stripe.invoice(known)
-        if not _was_missed(invoice, theirs):
+        theirs = await _look_up(platform, invoice, known)
+        if theirs is None:
+            replaced = known
+        elif not _was_missed(invoice, theirs):
             return theirs
     elif is_of_cycle and (draft := await _find_cycle(platform, invoice, period)) is not None:
         return draft
     tenant = await Tenant.get(id=invoice.tenant_id)
     assert tenant.stripe_customer_id is not None  # noqa: S101 - only provisioned tenants are subscribed
     invoice_id = await platform.stripe.ensure_invoice(
-        key=f"invoice:{invoice.id}",
+        # Stripe would answer the first one's key with the draft that was deleted.
+        key=f"invoice:{invoice.id}" + (f":after:{replaced}" if replaced else ""),
         is_retry=job.attempts > 1,
         customer_id=tenant.stripe_customer_id,
         currency=invoice.currency,
@@ -95,6 +105,20 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
         is_taxed=platform.terms.automatic_tax,
     )
     return await platform.stripe.invoice(invoice_id)
+
+
+async def _look_up(platform: Platform, invoice: Invoice, stripe_id: str) -> StripeInvoice | None:
+    """Stripe's invoice; None for a draft that was deleted, if somebody has asked that ours goes there again."""
+    try:
+        return await platform.stripe.invoice(stripe_id)
+    except PaymentRefused as refusal:
+        if refusal.upstream_code != UNKNOWN_ID:
+            raise
+        missing = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=DifferenceKind.INVOICE_MISSING.value)
+        begun = missing.filter(subject=str(invoice.id), state=DiscrepancyState.OPEN, repair=PUSH_AGAIN)
+        if not await begun.exists():
+            raise
+        return None
 
 
 def _was_missed(invoice: Invoice, theirs: StripeInvoice) -> bool:
@@ -130,7 +154,9 @@ async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: Str
     items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
     for new in await items_of(invoice, items):
         if new.lines[0].stripe_item_id is None:
-            await add_item(platform, invoice, theirs, new, key=f"line:{new.lines[0].id}", is_retry=job.attempts > 1)
+            # The key names both: what is finalized or deleted meanwhile gives way to another invoice.
+            key = f"line:{new.lines[0].id}:{theirs.id}"
+            await add_item(platform, invoice, theirs, new, key=key, is_retry=job.attempts > 1)
 
 
 @dataclass(frozen=True, slots=True)
