@@ -23,12 +23,13 @@ from services.effects import Applied, Effect
 from services.orders import TopUpOrder
 from services.platform import Platform
 from storage.credits import CreditEntryKind, CreditGrant, taken_by
-from storage.database import insert_new
+from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.invoices import Invoice
 from storage.jobs import Job, waiting_jobs
 from storage.orders import Reversal as Reversal
 from storage.orders import ReversalKind as ReversalKind
+from storage.transitions import pass_once
 
 SETTLE: Final = "reversal.settle"
 TAKE, GIVE = "take", "give"
@@ -64,11 +65,25 @@ async def take_dispute(platform: Platform, dispute_id: str) -> Effect:
     return await _noting(platform, ReversalKind.DISPUTE, [await platform.stripe.dispute(dispute_id)])
 
 
+async def look_at(platform: Platform, kind: ReversalKind, theirs: StripeReversal) -> Applied:
+    """Take over what a list shows of a refund or dispute, once for each status that it is in."""
+    effect = await _noting(platform, kind, [theirs])
+    async with transaction():
+        return await effect()
+
+
+def sight_of(theirs: StripeReversal) -> tuple[str, str]:
+    """The transition that is noted when it was looked at as it stands."""
+    return theirs.id, f"looked_at:{theirs.status}"
+
+
 async def _noting(platform: Platform, kind: ReversalKind, found: list[StripeReversal]) -> Effect:
     traced = [(theirs, await _trace(platform, theirs.payment_intent_id)) for theirs in found]
 
     async def effect() -> Applied:
         applied = [await _note(platform, kind, theirs, paid) for theirs, paid in traced]
+        for theirs, _ in traced:
+            await pass_once(*sight_of(theirs), platform.clock.now())
         events = [event for one in applied for event in one.events]
         is_ours = any(one.why_ignored is None for one in applied)
         return Applied(events, None if is_ours else "no payment of ours")

@@ -33,6 +33,7 @@ from services import (
     pushing,
     reconciling,
     refunds,
+    reversal_looks,
     reversals,
     settling,
     signing,
@@ -62,6 +63,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     card_orders.PAY: card_orders.pay_order,
     orders.GRANT: orders.grant_order,
     reversals.SETTLE: reversals.settle_reversal,
+    reversal_looks.LOOK: reversal_looks.look_for_reversals,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
     stripe_items.ITEMS: stripe_items.settle_items_of,
@@ -142,5 +144,6 @@ async def schedule_all(platform: Platform) -> None:
     await reconciling.schedule_reconciling(platform)
     await outbox.schedule_cleaning(platform)
     await deliveries.schedule_catching_up(platform)
+    await reversal_looks.schedule_looking(platform)
     await callbacks.schedule_keeping(platform)
     await drift.schedule_check(platform)
