@@ -393,3 +393,12 @@ async def test_refunds_of_others_are_looked_at_once(world: World) -> None:
     for said in ("1 were new", "0 were new"):
         assert said in await look(world)
     assert await Discrepancy.all().count() == 0
+
+
+async def test_an_inquiry_takes_nothing_until_it_becomes_a_dispute(world: World) -> None:
+    customer, _, intent = await paid_order(world)
+    charge = await charge_of(world, intent)
+    for status, remaining in (("inquired", 10), ("needs_response", 0), ("under_review", 0), ("won", 10)):
+        await dispute(world, charge, status)
+        await world.work()
+        assert await left(customer, METER) == remaining, status

@@ -9,7 +9,7 @@ from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
 from integrations.stripe.sandbox.forms import Metadata, Page, Params, Range
 
-DisputeStatus = Literal["won", "lost", "under_review", "warning_closed"]
+DisputeStatus = Literal["won", "lost", "needs_response", "under_review", "warning_closed"]
 CLOSED = ("won", "lost", "warning_closed")
 
 
@@ -88,8 +88,8 @@ def fail_refund(books: Books, refund: Object) -> None:
     books.emit("refund.failed", refund)
 
 
-def open_dispute(books: Books, charge: Object, amount: int | None) -> Object:
-    """The customer's bank takes the money back until the dispute is decided."""
+def open_dispute(books: Books, charge: Object, amount: int | None, *, is_inquiry: bool = False) -> Object:
+    """The customer's bank takes the money back until the dispute is decided; or only asks, for now."""
     if charge["disputed"]:
         raise StripeFailure("the charge is disputed already")
     charge["disputed"] = True
@@ -113,7 +113,7 @@ def open_dispute(books: Books, charge: Object, amount: int | None) -> Object:
         metadata={},
         payment_intent=charge["payment_intent"],
         reason="fraudulent",
-        status="needs_response",
+        status="warning_needs_response" if is_inquiry else "needs_response",
     )
     books.emit("charge.dispute.created", dispute)
     return dispute
