@@ -13,7 +13,7 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import NO_TAX_LOCATION, UNKNOWN_ID, StripeInvoice
-from services import discrepancies, jobs, links, periods, stripe_lines, taxes
+from services import discrepancies, jobs, links, missed_drafts, periods, stripe_lines, taxes
 from services.comparing import DifferenceKind
 from services.platform import Platform
 from services.stripe_lines import BooksDiffer as BooksDiffer
@@ -46,6 +46,11 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
     theirs = await _find_theirs(platform, job, invoice)
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
+    # What was finalized without us may be paid, too, and its webhooks may have come: it is asked about at once.
+    follow_in = FOLLOW_EVERY if theirs.status == "draft" else timedelta()
+    if theirs.status != "draft" and theirs.subtotal != await stripe_lines.due_at_stripe(invoice):
+        await stripe_lines.note_matched(platform, invoice, theirs)
+        await missed_drafts.move_rest(platform, invoice, theirs, await items_of(invoice, await _lines_of(invoice)))
     if theirs.status == "draft":
         await platform.stripe.hold_invoice(theirs.id, is_taxed=platform.terms.automatic_tax)
         await stripe_lines.note_matched(platform, invoice, theirs)
@@ -64,7 +69,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
         await links.keep_links(platform, invoice, final)
         await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
-        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
+        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=follow_in)
 
 
 async def _finalize(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
@@ -122,10 +127,11 @@ async def _look_up(platform: Platform, invoice: Invoice, stripe_id: str) -> Stri
 
 
 def _was_missed(invoice: Invoice, theirs: StripeInvoice) -> bool:
-    """Whether Stripe finalized a cycle's draft before we came to it: nothing that was added is on it."""
+    """Whether Stripe finalized a cycle's draft before we came to it: nothing that was added is on it, and nothing is
+    billed by it. What a METERED plan's prices have billed on it stays there.
+    """
     is_untouched = theirs.subscription_id is not None and all(line.invoice_item_id is None for line in theirs.lines)
-    is_wrong = theirs.subtotal != Money(invoice.total_minor, invoice.currency)
-    return theirs.status != "draft" and is_untouched and is_wrong
+    return theirs.status != "draft" and is_untouched and not theirs.subtotal.minor and invoice.total_minor != 0
 
 
 async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> StripeInvoice | None:
@@ -151,12 +157,15 @@ async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> S
 
 
 async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> None:
-    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    for new in await items_of(invoice, items):
+    for new in await items_of(invoice, await _lines_of(invoice)):
         if new.lines[0].stripe_item_id is None:
             # The key names both: what is finalized or deleted meanwhile gives way to another invoice.
             key = f"line:{new.lines[0].id}:{theirs.id}"
             await add_item(platform, invoice, theirs, new, key=key, is_retry=job.attempts > 1)
+
+
+async def _lines_of(invoice: Invoice) -> list[LineItem]:
+    return await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +179,10 @@ class ItemToBe:
 
 
 async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
-    """The items that Stripe must have for an invoice with these lines, beside the lines that it makes itself."""
-    lines = [line for line in lines if not stripe_lines.is_by_stripe(line)]
+    """The items that Stripe must have for an invoice with these lines, beside the lines that it makes itself and
+    those that were charged on the next invoice.
+    """
+    lines = [line for line in lines if not (stripe_lines.is_by_stripe(line) or stripe_lines.is_moved(line))]
     served = [line.service_period_id for line in lines]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
     made = []
@@ -213,7 +224,7 @@ def _grouped(lines: Sequence[LineItem]) -> list[Sequence[LineItem]]:
 
 async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
     # `subtotal`: a tax that Stripe adds is not a difference between the books.
-    ours = Money(invoice.total_minor, invoice.currency)
+    ours = await stripe_lines.due_at_stripe(invoice)
     if theirs.subtotal == ours:
         return
     await discrepancies.open_discrepancy(
@@ -222,7 +233,7 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
             tenant_id=invoice.tenant_id,
             kind=INVOICE_TOTAL,
             subject=str(invoice.id),
-            ours_minor=invoice.total_minor,
+            ours_minor=ours.minor,
             theirs_minor=theirs.subtotal.minor,
             currency=invoice.currency,
             evidence={

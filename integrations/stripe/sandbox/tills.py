@@ -76,7 +76,7 @@ class Tills:
         """A bank opens a dispute of a charge, or decides the one that there is."""
         order = await _read(request, DisputeOrder)
         charge = self._books.get("charge", request.path_params["id"])
-        if order.status in ("opened", "inquired"):
+        if order.status == "opened" or order.status == "inquired":
             is_inquiry = order.status == "inquired"
             opened = refunds.open_dispute(self._books, charge, order.amount, is_inquiry=is_inquiry)
             return JSONResponse(self._books.shown(opened))
