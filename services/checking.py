@@ -80,11 +80,13 @@ async def check_invoices(platform: Platform, tenant: Tenant, since: datetime) ->
         is_stuck = is_held_up or now - invoice.finalized_at > STUCK_AFTER
         is_there = invoice.state is not InvoiceState.FINALIZED or is_stuck
         if is_there and (is_wanted or str(invoice.id) in subjects):
-            checks.append(_check_of(platform, invoice))
+            checks.append(check_of(platform, invoice))
     return checks
 
 
-def _check_of(platform: Platform, invoice: Invoice) -> Check:
+def check_of(platform: Platform, invoice: Invoice) -> Check:
+    """The check of one invoice."""
+
     async def run(known: Known) -> Finding:
         fresh = await Invoice.get(tenant_id=invoice.tenant_id, id=invoice.id)
         return await _compare_one(platform, fresh, known)
@@ -120,6 +122,8 @@ async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Fi
     differences = comparing.compare_invoice(ours, theirs, metadata)
     if differences or known:
         differences = comparing.corrected(differences, await repairs.taken_off(platform, theirs, known))
+    if theirs.has_credit_notes:
+        differences += comparing.foreign_credits(ours, theirs, await platform.stripe.credit_notes(theirs.id))
     mender = Mender(platform, invoice, theirs, {str(item.lines[0].id): item for item in items})
     planned = {(found.kind.value, found.subject): repairs.plan_repair(found, theirs) for found in differences}
     return Finding(differences, {key: repair for key, repair in planned.items() if repair is not None}, mender)

@@ -72,6 +72,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
     reconciling.RECONCILE: reconciling.reconcile_daily,
+    reconciling.COMPARE: reconciling.compare_invoice,
     callbacks.KEEP: callbacks.keep_hourly,
     leaving.LEAVE: leaving.leave_signnow,
     drift.CHECK: drift.check_daily,

@@ -59,6 +59,8 @@ class StripeInvoice:
     lines: tuple[StripeLine, ...]
     settled_at: datetime | None = None
     uncollectible_reason: str | None = None
+    has_credit_notes: bool = False
+    """Whether anything was taken off it by credit notes that stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class StripeCreditNote:
     """What was taken off a finalized invoice; a void one counts for nothing."""
 
     id: str
+    invoice_id: str
     amount: Money
     is_void: bool
     metadata: Mapping[str, str]
