@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from integrations.stripe.sandbox.amounts import check_step
 from integrations.stripe.sandbox.books import Books, Object, created_in, paged
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
@@ -42,6 +43,7 @@ def create_refund(books: Books, params: CreateRefund) -> Object:
         raise StripeFailure(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount"
         )
+    check_step(amount, charge["currency"], "amount")
     refund = books.new(
         "refund",
         created=books.now(),
