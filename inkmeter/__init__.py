@@ -89,12 +89,16 @@ from inkmeter.invoices import (
     InvoiceDraft,
 )
 from inkmeter.money import (
+    COLLECTED_STEP,
     CURRENCY_DIGITS,
     STRIPE_DIFFERS,
     WIDE,
     Money,
     UnknownCurrency,
+    booked_money,
+    collected_digits,
     currency_digits,
+    round_down,
     to_money,
 )
 from inkmeter.periods import (
@@ -120,6 +124,7 @@ from inkmeter.usage import (
 )
 
 __all__ = [
+    "COLLECTED_STEP",
     "CURRENCY_DIGITS",
     "MAX_PLACES",
     "METERS",
@@ -201,7 +206,9 @@ __all__ = [
     "Usage",
     "UsageRecorded",
     "WebhookRejected",
+    "booked_money",
     "bounded",
+    "collected_digits",
     "currency_digits",
     "day_starts",
     "hookimpl",
@@ -214,5 +221,6 @@ __all__ = [
     "price",
     "rated",
     "read_quantity",
+    "round_down",
     "to_money",
 ]

@@ -28,6 +28,11 @@ CURRENCY_DIGITS: Final[dict[str, int]] = {
 STRIPE_DIFFERS: Final = frozenset({"ISK", "UGX", "MGA"})
 """Zero- or five-unit currencies that Stripe wants in other minor units than ISO says."""
 
+COLLECTED_STEP: Final[dict[str, int]] = dict.fromkeys(_THREE.split(), 10)
+"""Minor units of which what is collected is a multiple, where that is not one. Stripe's docs on currencies: the last of
+three digits must be 0.
+"""
+
 _LARGEST = 2**63 - 1
 """Amounts are stored as signed 64-bit integers."""
 
@@ -102,26 +107,49 @@ class Money:
         return f"{self.amount:f} {self.currency}"
 
 
+def collected_digits(currency: str) -> int:
+    """Digits after the point that what is collected may have: 2 for KWD, whose third is always 0."""
+    return currency_digits(currency) - (currency in COLLECTED_STEP)
+
+
+def round_down(minor: int, currency: str) -> int:
+    """The largest amount in minor units up to this one that can be collected."""
+    step = COLLECTED_STEP.get(currency, 1)
+    return minor // step * step
+
+
 def to_money(amount: Decimal | Fraction, currency: str) -> Money:
-    """Round an exact amount of major units to money, half away from zero: 0.125 USD is 0.13, -0.125 USD is
-    -0.13.
+    """Round an exact amount of major units to money that can be collected, half away from zero: 0.125 USD is 0.13,
+    -0.125 USD is -0.13; 0.125 KWD is 0.130.
 
     The only place where money is rounded. A fraction is for what no decimal holds, such as a third of a fee.
     Raises TypeError for a float, UnknownCurrency, OverflowError past 64 bits, ValueError for NaN and infinity.
     """
+    return _rounded(amount, currency, collected_digits(currency))
+
+
+def booked_money(amount: Decimal, currency: str) -> Money:
+    """The same for what somebody else charges, with all of the currency's digits."""
+    return _rounded(amount, currency, currency_digits(currency))
+
+
+def _rounded(amount: Decimal | Fraction, currency: str, digits: int) -> Money:
     if isinstance(amount, Fraction):
-        return _from_fraction(amount, currency)
+        return _scaled(_from_fraction(amount, digits), currency, digits)
     if not isinstance(amount, Decimal):
         raise TypeError(f"money is made from a Decimal, not {type(amount).__name__}")
     if not amount.is_finite():
         raise ValueError("money is a finite amount")
-    digits = currency_digits(currency)
     if amount and amount.adjusted() > 19:
         raise OverflowError("amount is larger than 64 bits")
-    return Money(int(amount.scaleb(digits, WIDE).quantize(Decimal(1), ROUND_HALF_UP, WIDE)), currency)
+    return _scaled(int(amount.scaleb(digits, WIDE).quantize(Decimal(1), ROUND_HALF_UP, WIDE)), currency, digits)
 
 
-def _from_fraction(amount: Fraction, currency: str) -> Money:
-    minor = abs(amount) * 10 ** currency_digits(currency)
-    rounded = (2 * minor.numerator + minor.denominator) // (2 * minor.denominator)
-    return Money(rounded if amount > 0 else -rounded, currency)
+def _from_fraction(amount: Fraction, digits: int) -> int:
+    exact = abs(amount) * int(10**digits)
+    rounded = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+    return rounded if amount > 0 else -rounded
+
+
+def _scaled(rounded: int, currency: str, digits: int) -> Money:
+    return Money(rounded * 10 ** (currency_digits(currency) - digits), currency)

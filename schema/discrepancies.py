@@ -27,6 +27,9 @@ class RepairKind(Enum):
     CREDIT_NOTE = strawberry.enum_value("CREDIT_NOTE", description="What Stripe has too much is credited there.")
     CHARGE = strawberry.enum_value("CHARGE", description="What Stripe has too little is a line of our next invoice.")
     TAKE_STATE = strawberry.enum_value("TAKE_STATE", description="What Stripe says of the payment is taken over.")
+    PUSH_AGAIN = strawberry.enum_value(
+        "PUSH_AGAIN", description="An invoice whose draft was deleted at Stripe gets one of its own there."
+    )
 
 
 @strawberry.type(description="Where two books differ: ours and Stripe's, or counters and events.")

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from inkmeter.errors import ConfigurationError
-from inkmeter.money import Money, to_money
+from inkmeter.money import Money, booked_money
 
 
 class Settings(BaseSettings):
@@ -130,7 +130,7 @@ def parse_money(text: str) -> Money:
     """Read "1.50 USD". Raises ValueError that says how to write it."""
     try:
         amount, currency = text.split()
-        money = to_money(Decimal(amount), currency)
+        money = booked_money(Decimal(amount), currency)
     except (ValueError, ArithmeticError):  # what is no number, and what is too large
         raise ValueError(f'{text!r} is not an amount and a currency such as "1.50 USD"') from None
     if money.minor < 0:

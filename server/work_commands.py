@@ -1,22 +1,73 @@
 """The commands about background work and webhooks: what was given up, and running it again."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 from rich.table import Table
+from rich.text import Text
 from strawberry import relay
 
 from server.terminal import fail, out, with_platform
 from services import callbacks, deliveries, retrying
-from services.deliveries import CaughtUp, Delivery, WebhookState
+from services.deliveries import CaughtUp, WebhookState
 from services.platform import Platform
-from services.retrying import JobState, ListedJob
+from services.retrying import JobState
 
 work_app = typer.Typer()
-SHOWN = 100
+SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """One kind of work that was given up after too many attempts: `find` answers its rows, `again` runs one of them
+    again and says which.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    find: Callable[[], Awaitable[list[tuple[str, ...]]]]
+    again: Callable[[Platform, UUID], Awaitable[str]]
+    all_again: Callable[[Platform], Awaitable[str]]
+    nothing: str
+
+    def show_or_repeat(self, one: str | None, *, every: bool) -> None:
+        """List what there is, or run one, or all of it, again with a fresh budget of attempts."""
+        if one is not None:
+            key = _uuid(one, self.kind)
+            out.print(with_platform(lambda platform: self.again(platform, key)), markup=False, soft_wrap=True)
+        elif every:
+            out.print(with_platform(self.all_again))
+        elif found := with_platform(lambda _: self.find()):
+            table = Table(*self.columns, "Attempts", "Last error", box=None)
+            for row in found:
+                table.add_row(*map(Text, row))  # an error may look like rich's markup
+            out.print(table)
+        else:
+            out.print(self.nothing)
+
+
+async def _failed_jobs() -> list[tuple[str, ...]]:
+    found = await retrying.list_jobs(JobState.FAILED, None, SHOWN)
+    return [(str(job.id), job.topic, job.dedup, str(job.attempts), job.last_error or "") for job in found]
+
+
+async def _retry_job(platform: Platform, job_id: UUID) -> str:
+    job = await retrying.retry_job(platform, job_id)
+    return f"{job.topic} {job.dedup} runs again"
+
+
+async def _retry_all(platform: Platform) -> str:
+    return f"{await retrying.retry_all(platform)} jobs run again"
+
+
+JOBS: Final = GivenUp(
+    "Job", ("Job", "What", "For what"), _failed_jobs, _retry_job, _retry_all, nothing="no job was given up"
+)
 
 
 @work_app.command("jobs")
@@ -25,23 +76,31 @@ def list_jobs(
     retry_all: Annotated[bool, typer.Option("--retry-all", help="Run all of them again.")] = False,
 ) -> None:
     """List the jobs that were given up, or run them again with a fresh budget of attempts."""
-    if retry is not None:
-        job_id = _uuid(retry, "Job")
-        job = with_platform(lambda platform: retrying.retry_job(platform, job_id))
-        out.print(f"{job.topic} {job.dedup} runs again", markup=False, soft_wrap=True)
-        return
-    if retry_all:
-        out.print(f"{with_platform(retrying.retry_all)} jobs run again")
-        return
+    JOBS.show_or_repeat(retry, every=retry_all)
 
-    async def find(_: Platform) -> list[ListedJob]:
-        return list(await retrying.list_jobs(JobState.FAILED, None, SHOWN))
 
-    table = Table("Job", "What", "For what", "Attempts", "Last error", box=None)
-    failed = with_platform(find)
-    for job in failed:
-        table.add_row(str(job.id), job.topic, job.dedup, str(job.attempts), job.last_error)
-    out.print(table if failed else "no job was given up")
+async def _failed_webhooks() -> list[tuple[str, ...]]:
+    found = [(entry, entry.event) for entry in await deliveries.list_webhooks(WebhookState.FAILED, None, None, SHOWN)]
+    return [(str(e.id), e.source, e.type, str(entry.attempts), entry.last_error or "") for entry, e in found]
+
+
+async def _replay(platform: Platform, event_id: UUID) -> str:
+    event = (await deliveries.replay_webhook(platform, event_id)).event
+    return f"{event.type} {event.key} is applied again"
+
+
+async def _replay_failed(platform: Platform) -> str:
+    return f"{await deliveries.replay_failed(platform)} deliveries are applied again"
+
+
+WEBHOOKS: Final = GivenUp(
+    "WebhookEvent",
+    ("Delivery", "From", "What"),
+    _failed_webhooks,
+    _replay,
+    _replay_failed,
+    nothing="every delivery was applied, or will be",
+)
 
 
 @work_app.command("webhooks")
@@ -50,24 +109,7 @@ def list_webhooks(
     replay_failed: Annotated[bool, typer.Option("--replay-failed", help="Apply all of them again.")] = False,
 ) -> None:
     """List the deliveries that could not be applied, or apply them again."""
-    if replay is not None:
-        event_id = _uuid(replay, "WebhookEvent")
-        delivery = with_platform(lambda platform: deliveries.replay_webhook(platform, event_id))
-        out.print(f"{delivery.event.type} {delivery.event.key} is applied again", markup=False, soft_wrap=True)
-        return
-    if replay_failed:
-        out.print(f"{with_platform(deliveries.replay_failed)} deliveries are applied again")
-        return
-
-    async def find(_: Platform) -> list[Delivery]:
-        return list(await deliveries.list_webhooks(WebhookState.FAILED, None, None, SHOWN))
-
-    table = Table("Delivery", "From", "What", "Attempts", "Last error", box=None)
-    failed = with_platform(find)
-    for delivery in failed:
-        event = delivery.event
-        table.add_row(str(event.id), event.source, event.type, str(delivery.attempts), delivery.last_error)
-    out.print(table if failed else "every delivery was applied, or will be")
+    WEBHOOKS.show_or_repeat(replay, every=replay_failed)
 
 
 class Sender(StrEnum):

@@ -14,12 +14,12 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import UNKNOWN_ID, StripeInvoice, StripeInvoiceHead
-from services import comparing, periods, pushing, repairs, stripe_lines
+from services import comparing, invoice_states, periods, pushing, repairs, stripe_lines
 from services.comparing import Difference, DifferenceKind, OurInvoice, OurLine
 from services.discrepancies import Discrepancy, DiscrepancyState, Known
 from services.platform import Platform
-from services.pushing import INVOICE_TOTAL, ItemToBe
-from services.repairs import Mender, RepairKind
+from services.pushing import ItemToBe
+from services.repairs import Mender, RepairKind, Resender
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.subscriptions import Period, Subscription, SubscriptionState
 from storage.tenants import Tenant
@@ -36,7 +36,7 @@ class Finding:
 
     differences: Sequence[Difference]
     repairs: Mapping[tuple[str, str], RepairKind]
-    mender: Mender | None = None
+    mender: Mender | Resender | None = None
 
     def repair_of(self, difference: Difference) -> RepairKind | None:
         return self.repairs.get((difference.kind.value, difference.subject))
@@ -76,19 +76,24 @@ async def check_invoices(platform: Platform, tenant: Tenant, since: datetime) ->
         if invoice.kind is InvoiceKind.TOP_UP and invoice.stripe_invoice_id is None:
             continue  # paid on a Checkout page: held against its session before anything was granted
         is_wanted = invoice.finalized_at >= since or invoice.state is not InvoiceState.PAID
-        is_stuck = now - invoice.finalized_at > STUCK_AFTER or (INVOICE_TOTAL, str(invoice.id)) in is_open
+        is_held_up = any((kind, str(invoice.id)) in is_open for kind in pushing.HOLD_A_PUSH)
+        is_stuck = is_held_up or now - invoice.finalized_at > STUCK_AFTER
         is_there = invoice.state is not InvoiceState.FINALIZED or is_stuck
         if is_there and (is_wanted or str(invoice.id) in subjects):
-            checks.append(_check_of(platform, invoice))
+            checks.append(check_of(platform, invoice))
     return checks
 
 
-def _check_of(platform: Platform, invoice: Invoice) -> Check:
+def check_of(platform: Platform, invoice: Invoice) -> Check:
+    """The check of one invoice."""
+
     async def run(known: Known) -> Finding:
         fresh = await Invoice.get(tenant_id=invoice.tenant_id, id=invoice.id)
         return await _compare_one(platform, fresh, known)
 
-    return Check(str(invoice.id), ALL_KINDS, run)
+    # What has held a push up is over when the invoice was pushed, whoever told of it last.
+    is_pushed = invoice.state is not InvoiceState.FINALIZED
+    return Check(str(invoice.id), ALL_KINDS | frozenset(pushing.HOLD_A_PUSH if is_pushed else ()), run)
 
 
 CHECKS: Final[tuple[Callable[[Platform, Tenant, datetime], Awaitable[Sequence[Check]]], ...]] = (
@@ -101,15 +106,7 @@ CHECKS: Final[tuple[Callable[[Platform, Tenant, datetime], Awaitable[Sequence[Ch
 async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Finding:
     theirs = await _their_invoice(platform, invoice)
     if theirs is None:
-        total = Money(invoice.total_minor, invoice.currency)
-        where = (
-            f"Stripe has no invoice {invoice.stripe_invoice_id}" if invoice.stripe_invoice_id else "It never arrived"
-        )
-        text = f"Our invoice of {total} is not at Stripe. {where}."
-        evidence = {"stripe_invoice_id": invoice.stripe_invoice_id}
-        zero = Money(0, invoice.currency)
-        missing = Difference(DifferenceKind.INVOICE_MISSING, str(invoice.id), total, zero, text, evidence)
-        return Finding([missing], {})
+        return _missing(platform, invoice)
     lines = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
     items = await pushing.items_of(invoice, lines)
     ours = OurInvoice(
@@ -125,9 +122,22 @@ async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Fi
     differences = comparing.compare_invoice(ours, theirs, metadata)
     if differences or known:
         differences = comparing.corrected(differences, await repairs.taken_off(platform, theirs, known))
+    if theirs.has_credit_notes:
+        differences += comparing.foreign_credits(ours, theirs, await platform.stripe.credit_notes(theirs.id))
     mender = Mender(platform, invoice, theirs, {str(item.lines[0].id): item for item in items})
     planned = {(found.kind.value, found.subject): repairs.plan_repair(found, theirs) for found in differences}
     return Finding(differences, {key: repair for key, repair in planned.items() if repair is not None}, mender)
+
+
+def _missing(platform: Platform, invoice: Invoice) -> Finding:
+    """One that never arrived is under way still; one whose draft was deleted before it was finalized goes again."""
+    total, zero = Money(invoice.total_minor, invoice.currency), Money(0, invoice.currency)
+    evidence = {"stripe_invoice_id": invoice.stripe_invoice_id}
+    text = invoice_states.missing_text(invoice)
+    found = Difference(DifferenceKind.INVOICE_MISSING, str(invoice.id), total, zero, text, evidence)
+    if not invoice.stripe_invoice_id or invoice.state is not InvoiceState.FINALIZED:
+        return Finding([found], {})
+    return Finding([found], {(found.kind.value, found.subject): RepairKind.PUSH_AGAIN}, Resender(platform, invoice))
 
 
 async def _their_invoice(platform: Platform, invoice: Invoice) -> StripeInvoice | None:
@@ -168,7 +178,9 @@ async def _compare_customer(platform: Platform, tenant: Tenant, since: datetime)
     assert tenant.stripe_customer_id is not None  # noqa: S101 - there would be no check
     zero = Money(0, tenant.currency)
     if not await platform.stripe.customer_exists(tenant.stripe_customer_id):
-        text = f"Stripe's customer {tenant.stripe_customer_id} was deleted: nothing can be collected."
+        if not await invoice_states.is_customer_needed(tenant):
+            return []
+        text = invoice_states.lost_customer_text(tenant.stripe_customer_id)
         evidence = {"stripe_customer_id": tenant.stripe_customer_id}
         return [Difference(DifferenceKind.CUSTOMER, "customer", zero, zero, text, evidence)]
     found = []

@@ -158,7 +158,9 @@ async def _close(platform: Platform, tenant: Tenant, period: Period) -> Invoice:
         await Period.filter(tenant_id=tenant.id, id=gate.id).update(state=PeriodState.CLOSED, closed_at=now)
         if following is not None:
             next_terms, _ = await phases.in_force(platform, subscription, following.starts_at)
-            if next_terms.plan.id != plan.id:
+            first_terms, _ = await phases.in_force(platform, subscription, gate.starts_at)
+            # An upgrade by a quota, inside of the period, has not told Stripe: its item is worth nothing.
+            if len({first_terms.plan.id, plan.id, next_terms.plan.id}) > 1:
                 await stripe_items.plan_settling(platform, subscription, reason=str(gate.id))
     total = drafting.total_of(invoice)
     await platform.plugins.publish(InvoiceFinalized(str(tenant.public_id), now, str(invoice.id), total))

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from inkmeter.money import Money
-from integrations.protocols import StripeInvoice, StripeLine
+from integrations.protocols import StripeCreditNote, StripeInvoice, StripeLine
 
 
 class DifferenceKind(StrEnum):
@@ -110,6 +110,21 @@ def compare_invoice(
             )
         ]
     return [*_Join(ours, theirs, items).differences(), *_headers(ours, theirs), *_states(ours, theirs)]
+
+
+def foreign_credits(ours: OurInvoice, theirs: StripeInvoice, notes: Sequence[StripeCreditNote]) -> list[Difference]:
+    """What somebody has taken off Stripe's invoice by credit notes of their own; those of our repairs name them."""
+    found = []
+    for note in notes:
+        if note.is_void or "discrepancy_id" in note.metadata:
+            continue
+        text = f"Somebody took {note.amount} off the invoice at Stripe by a credit note, which our books do not know."
+        evidence = {"stripe_invoice_id": theirs.id, "stripe_credit_note_id": note.id}
+        nothing = Money(0, note.amount.currency)
+        found.append(
+            Difference(DifferenceKind.STRIPE_ONLY, f"{ours.id} {note.id}", nothing, -note.amount, text, evidence)
+        )
+    return found
 
 
 def corrected(differences: Sequence[Difference], taken_off: Mapping[tuple[str, str], int]) -> list[Difference]:

@@ -3,23 +3,22 @@
 A period is compared without its lock first, so that nobody waits; only what differs is looked at again under it.
 """
 
-import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from inkmeter.periods import BillingPeriod
 from inkmeter.usage import Meter
-from services import discrepancies, jobs, meters
+from services import counter_differences, jobs, meters
+from services.counter_differences import Difference as Difference
+from services.counter_differences import Sum as Sum
 from services.measures import LEVELS, SEATS, MeterBook, takes_all
 from services.platform import Platform
 from services.tallies import Tally
 from storage import counters as stored
 from storage.counters import PeriodKey
 from storage.database import transaction
-from storage.discrepancies import Discrepancy, DiscrepancyState
 from storage.fields import from_micros, to_micros
 from storage.jobs import SYSTEM, Job, advance_job, waiting_jobs
 from storage.meters import meter_ages
@@ -27,44 +26,10 @@ from storage.subscriptions import Period, enter_period
 from storage.tenants import Tenant
 from storage.usage import ALWAYS, Counter, read_counters, standing_events, sum_and_count
 
-log = logging.getLogger("inkmeter.counters")
-
 CHECK: Final = "counters.check"
 CHECK_EVERY: Final = timedelta(days=1)
 _SLICE: Final = 20
 _FIRST: Final = (-1, -ALWAYS)
-
-
-class Sum(StrEnum):
-    """What of a counter differs: its units used, reserved or paid with credits; the events that show a value; or what
-    remains of a grant of credits.
-    """
-
-    USED = "USED"
-    RESERVED = "RESERVED"
-    CREDITED = "CREDITED"
-    VALUE = "VALUE"
-    REMAINING = "REMAINING"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """`stored` is what stands there, `expected` what the events, operations or credits say, in 10^-decimals units.
-
-    `of` is the value or the grant's id, where there is one; a grant has no period.
-    """
-
-    tenant_id: int
-    period_starts_at: datetime | None
-    meter: str
-    what: Sum
-    stored: int
-    expected: int
-    of: str | None = None
-
-    def __str__(self) -> str:
-        where = f"period {self.period_starts_at.isoformat()}" if self.period_starts_at else f"grant {self.of}"
-        return f"{where}, {self.meter} {self.what.lower()}: {self.stored} stored, {self.expected} expected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +71,13 @@ async def rebuild_counters(platform: Platform, tenant: Tenant | None, *, check: 
     async for period in _periods(tenant):
         count += 1
         tenants[period.tenant_id] = None
-        differences += await _settle(book, period, repair=not check)
+        found = await _settle(book, period, repair=not check)
+        await counter_differences.resolve_period(platform, period, found if check else ())
+        differences += found
     for tenant_id in tenants:
-        differences += await _settle_grants(tenant_id, repair=not check)
+        found = await _settle_grants(tenant_id, repair=not check)
+        await counter_differences.resolve_grants(platform, tenant_id, found if check else ())
+        differences += found
     return Report(count, differences)
 
 
@@ -246,32 +215,14 @@ async def check_counters(platform: Platform, job: Job) -> None:
     after: tuple[int, int] = tuple(job.payload.get("after", _FIRST))
     while found := await stored.periods_after(*after, _SLICE, only_open=True):
         for period in found:
-            await _report(platform, await _settle(book, period, repair=False))
+            wrong = await _settle(book, period, repair=False)
+            await counter_differences.keep(platform, wrong)
+            await counter_differences.resolve_period(platform, period, wrong)
         for tenant_id in dict.fromkeys(period.tenant_id for period in found):
-            await _report(platform, await _settle_grants(tenant_id, repair=False))
+            wrong = await _settle_grants(tenant_id, repair=False)
+            await counter_differences.keep(platform, wrong)
+            await counter_differences.resolve_grants(platform, tenant_id, wrong)
         after = (found[-1].tenant_id, found[-1].starts_at)
         await advance_job(job, {"after": list(after)}, platform.clock.now())
     await advance_job(job, {}, platform.clock.now())
     raise jobs.NotYet("checked; the next look is tomorrow", CHECK_EVERY)
-
-
-async def _report(platform: Platform, differences: Sequence[Difference]) -> None:
-    for difference in differences:
-        log.error("tenant %s: %s; run inkmeter rebuild-counters", difference.tenant_id, difference)
-        period = difference.period_starts_at
-        subject = [period.isoformat() if period else "", difference.meter, difference.what, difference.of or ""]
-        await discrepancies.open_discrepancy(
-            platform,
-            Discrepancy(
-                tenant_id=difference.tenant_id,
-                kind="COUNTER",
-                subject=" ".join(filter(None, subject)),
-                ours_minor=difference.stored,
-                theirs_minor=difference.expected,
-                currency="",
-                evidence={"meter": difference.meter, "sum": difference.what, "of": difference.of},
-                explanation=f"{difference}; run inkmeter rebuild-counters",
-                state=DiscrepancyState.OPEN,
-                created_at=platform.clock.now(),
-            ),
-        )

@@ -16,7 +16,7 @@ from services import ordering
 from services.alerting import credits_drawn
 from services.batch import Batch
 from services.commands import GrantCredits, RestoreCredits, TakeCredits
-from services.decisions import Purchase, Standing, included_units, needed_credits, top_up
+from services.decisions import Purchase, Standing, check_not_paused, included_units, needed_credits, top_up
 from services.measures import quantity_of
 from storage.charges import ChargeKind
 from storage.credits import CreditEntryKind, CreditSource
@@ -175,7 +175,9 @@ def grant_credits(batch: Batch, command: GrantCredits) -> tuple[StoredGrant, boo
             return grant, False
     gate = None
     if command.price is not None:
-        gate = batch.gate(batch.known.accounts[tenant_id], to_micros(command.now))
+        account, now = batch.known.accounts[tenant_id], to_micros(command.now)
+        gate = batch.gate(account, now)
+        check_not_paused(batch.phase(account, now).is_paused)
     grant = _grant(batch, command, expires_at)
     if gate is not None and command.price is not None:
         _charge(batch, grant, gate, ChargeKind.TOP_UP, command.price)

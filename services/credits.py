@@ -134,6 +134,7 @@ async def top_up(platform: Platform, tenant: Tenant, meter: str, units: int, ide
     now = platform.clock.now()
     subscription = await subscriptions.require_subscription(tenant.id)
     await overdue.require_may_sign(tenant, now)
+    await phases.require_running(subscription, now)
     terms, _ = await phases.in_force(platform, subscription, now)
     pack = find_pack(terms, meter, units)
     command = GrantCredits(

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import Conflict, NotFound
-from inkmeter.money import Money, currency_digits, to_money
+from inkmeter.money import Money, collected_digits, to_money
 from services import billing, metered_terms, periods
 from services.platform import Platform
 from services.problems import Problems
@@ -90,7 +90,7 @@ def _check(command: ApplyDiscount) -> int | None:
             command.amount.is_finite()
             and 0 < command.amount <= MAX_AMOUNT
             and to_money(command.amount, currency).amount == command.amount,
-            f"is more than 0, with at most {currency_digits(currency)} digits after the point",
+            f"is more than 0, with at most {collected_digits(currency)} digits after the point",
             "amount",
         )
     if command.periods is not None:

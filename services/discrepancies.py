@@ -74,6 +74,17 @@ async def open_discrepancy(platform: Platform, found: Discrepancy) -> None:
         await _open(platform, row, found)
 
 
+async def open_in_transaction(found: Discrepancy) -> bool:
+    """Open what an effect has come across, in its transaction; plugins are not told. Answers whether this call did.
+
+    What somebody has explained stays so: an effect says the same as often as its webhook comes.
+    """
+    if await insert_new(found, ["tenant_id", "kind", "subject"]):
+        return True
+    known = await Discrepancy.get(tenant_id=found.tenant_id, kind=found.kind, subject=found.subject)
+    return known.state is DiscrepancyState.RESOLVED and await stored.open_again(known, found)
+
+
 async def _open(platform: Platform, known: Discrepancy | None, found: Discrepancy) -> Discrepancy | None:
     if known is None:
         is_opened = await insert_new(found, ["tenant_id", "kind", "subject"])

@@ -5,19 +5,22 @@ an invoice is only ever set.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from inkmeter.events import Event, PaymentActionRequired
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import links, notices
+from services import discrepancies, links, notices
+from services.comparing import DifferenceKind
 from services.notices import NoticeKind
 from services.platform import Platform
-from storage.database import insert_new
 from storage.discrepancies import Discrepancy, DiscrepancyState
-from storage.invoices import Invoice
+from storage.invoices import Invoice, InvoiceState
 from storage.subscriptions import Period
-from storage.tenants import Tenant, lock_tenant
+from storage.tenants import Tenant, TenantState, lock_tenant
 from storage.transitions import pass_once
+
+SETTLED: Final = (InvoiceState.PAID, InvoiceState.VOID, InvoiceState.UNCOLLECTIBLE)
 
 
 async def find_locked(theirs_id: str) -> tuple[Tenant, Invoice] | None:
@@ -49,7 +52,9 @@ async def note_finalization_problem(platform: Platform, theirs: StripeInvoice) -
     if found is None:
         return False
     tenant, invoice = found
-    if theirs.finalization_problem is not None:
+    # Whoever comes late, after it was finalized all the same, opens nothing.
+    is_held_up = theirs.status == "draft" and invoice.state is InvoiceState.FINALIZED
+    if theirs.finalization_problem is not None and is_held_up:
         evidence = {"stripe_invoice_id": theirs.id, "reason": theirs.finalization_problem}
         ours = Money(invoice.total_minor, invoice.currency)
         text = f"Stripe could not finalize the invoice: {theirs.finalization_problem}"
@@ -74,7 +79,9 @@ async def note_action_required(platform: Platform, theirs: StripeInvoice) -> Seq
 
 
 async def note_deletion(platform: Platform, stripe_invoice_id: str) -> bool:
-    """A draft was deleted at Stripe, which only happens by hand. Before ours was on it, another is found or made."""
+    """A draft was deleted at Stripe, which only happens by hand. Before ours was on it, another is found or made;
+    after that it is what a comparison finds, too, and resolves.
+    """
     periods = await Period.filter(stripe_invoice_id=stripe_invoice_id).update(stripe_invoice_id=None)
     found = await find_locked(stripe_invoice_id)
     if found is not None:
@@ -82,8 +89,8 @@ async def note_deletion(platform: Platform, stripe_invoice_id: str) -> bool:
         evidence = {"stripe_invoice_id": stripe_invoice_id}
         ours = Money(invoice.total_minor, invoice.currency)
         nothing = Money(0, invoice.currency)
-        text = "The draft that our invoice stands on was deleted at Stripe by hand."
-        await note(platform, tenant, "INVOICE_DELETED", str(invoice.id), ours, nothing, evidence, text)
+        text = missing_text(invoice)
+        await note(platform, tenant, DifferenceKind.INVOICE_MISSING, str(invoice.id), ours, nothing, evidence, text)
     return bool(periods) or found is not None
 
 
@@ -92,11 +99,30 @@ async def note_customer_deletion(platform: Platform, customer_id: str) -> bool:
     tenant = await Tenant.get_or_none(stripe_customer_id=customer_id)
     if tenant is None:
         return False
+    if not await is_customer_needed(tenant):
+        return True
     nothing = Money(0, tenant.currency)
     evidence = {"stripe_customer_id": customer_id}
-    text = "The tenant's customer was deleted at Stripe by hand: nothing can be collected from it any more."
-    await note(platform, tenant, "CUSTOMER_DELETED", customer_id, nothing, nothing, evidence, text)
+    text = lost_customer_text(customer_id)
+    await note(platform, tenant, DifferenceKind.CUSTOMER, "customer", nothing, nothing, evidence, text)
     return True
+
+
+async def is_customer_needed(tenant: Tenant) -> bool:
+    """Whether anything is to be collected from a tenant: not of one that has left and owes nothing."""
+    unsettled = Invoice.filter(tenant_id=tenant.id, state__not_in=SETTLED)
+    return tenant.state is not TenantState.DEPROVISIONED or await unsettled.exists()
+
+
+def missing_text(invoice: Invoice) -> str:
+    """What is said of an invoice of ours that Stripe does not have."""
+    where = f"Stripe has no invoice {invoice.stripe_invoice_id}" if invoice.stripe_invoice_id else "It never arrived"
+    return f"Our invoice of {Money(invoice.total_minor, invoice.currency)} is not at Stripe. {where}."
+
+
+def lost_customer_text(customer_id: str) -> str:
+    """What is said of a tenant whose customer was deleted."""
+    return f"Stripe's customer {customer_id} was deleted: nothing can be collected."
 
 
 async def note(
@@ -109,11 +135,11 @@ async def note(
     evidence: Mapping[str, object],
     explanation: str,
 ) -> None:
-    """Keep a discrepancy, once per kind and subject."""
-    await insert_new(
+    """Keep a discrepancy, once while it is open; what was resolved and comes back is opened again."""
+    await discrepancies.open_in_transaction(
         Discrepancy(
             tenant_id=tenant.id,
-            kind=kind,
+            kind=str(kind),
             subject=subject,
             ours_minor=ours.minor,
             theirs_minor=theirs.minor,
@@ -122,6 +148,5 @@ async def note(
             explanation=explanation,
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
-        ),
-        ["tenant_id", "kind", "subject"],
+        )
     )

@@ -10,7 +10,7 @@ from inkmeter.errors import NotFound
 from inkmeter.events import Event, InvoicePaid, PaymentFailed
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import dunning_cases, invoice_states, jobs, notices, periods, pushing
+from services import dunning_cases, invoice_states, jobs, notices, periods, pushing, stripe_lines
 from services.notices import NoticeKind
 from services.platform import Platform
 from services.pushing import CYCLE_TOLERANCE, FOLLOW_EVERY
@@ -47,7 +47,8 @@ async def note_payment(platform: Platform, theirs: StripeInvoice) -> Sequence[Ev
     # Two invoices of one tenant take turns: whether it is in grace depends on both.
     tenant = await lock_tenant(invoice.tenant_id)
     invoice = await Invoice.get(tenant_id=tenant.id, id=invoice.id)
-    if theirs.status != "void" and theirs.subtotal != Money(invoice.total_minor, invoice.currency):
+    is_whole = theirs.subtotal == Money(invoice.total_minor, invoice.currency)
+    if theirs.status != "void" and not is_whole and theirs.subtotal != await stripe_lines.due_at_stripe(invoice):
         return []  # finalized without our lines, or with others: what was paid is not what is owed
     has_failed, events = False, []
     if theirs.status == "paid":

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from inkmeter.periods import BillingPeriod, Proration
 from services import plans
+from services.decisions import check_not_paused
 from services.platform import Platform
 from services.proration import Stage
 from services.terms import PlanTerms
@@ -35,6 +36,11 @@ def effective(phases: Sequence[Phase]) -> list[Phase]:
 
 def _terms_of(phase: Phase) -> tuple[UUID, int, bool]:
     return phase.plan_id, phase.seats, phase.is_paused
+
+
+async def require_running(subscription: Subscription, moment: datetime) -> None:
+    """Raises SubscriptionInactive while the subscription is paused."""
+    check_not_paused(phase_at(await phases_of(subscription.tenant_id, subscription.id), moment).is_paused)
 
 
 async def in_force(platform: Platform, subscription: Subscription, moment: datetime) -> tuple[PlanTerms, int]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from inkmeter.errors import InvalidInput, Problem
-from inkmeter.money import CURRENCY_DIGITS, WIDE
+from inkmeter.money import CURRENCY_DIGITS, WIDE, collected_digits, currency_digits
 from services.measures import MeterBook
 
 _EMAIL: Final = re.compile(r"[^@\s<>,;\x00-\x1f]{1,64}@[^@\s<>,;\x00-\x1f]{1,190}")
@@ -56,11 +56,15 @@ class Problems:
         self.add(f"no such meter; there are {', '.join(sorted(book.meters))}", *path)
         return False
 
-    def check_amount(self, amount: Decimal, currency: str, *path: str, least: int = 0) -> bool:
-        """Money of at least so many minor units, without more digits after the point than the currency has."""
-        digits = CURRENCY_DIGITS.get(currency)
-        if digits is None:  # which is a problem of its own
+    def check_amount(
+        self, amount: Decimal, currency: str, *path: str, least: int = 0, is_collected: bool = True
+    ) -> bool:
+        """Money of at least so many minor units, without more digits after the point than can be collected, or, if it
+        is not, than the currency has.
+        """
+        if currency not in CURRENCY_DIGITS:  # which is a problem of its own
             return False
+        digits = collected_digits(currency) if is_collected else currency_digits(currency)
         minor = amount.scaleb(digits, WIDE)
         size = "above zero" if least else "of zero or more"
         rule = f"is an amount {size}, with at most {digits} digits after the point"

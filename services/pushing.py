@@ -16,7 +16,8 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import NO_TAX_LOCATION, UNKNOWN_ID, AddedLines, StripeInvoice, StripeLineToBe
-from services import discrepancies, invoice_states, jobs, periods, stripe_lines, taxes
+from services import discrepancies, invoice_states, jobs, missed_drafts, periods, stripe_lines, taxes
+from services.comparing import DifferenceKind
 from services.platform import Platform
 from services.stripe_lines import BooksDiffer as BooksDiffer
 from storage.database import transaction
@@ -35,7 +36,9 @@ CYCLE_TOLERANCE: Final = timedelta(days=4)
 ENDED_AT_STRIPE: Final = ("canceled", "incomplete_expired")
 INVOICE_TOTAL: Final = "INVOICE_TOTAL"
 """The kind of discrepancy that holds a push up."""
-HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION)
+HOLD_A_PUSH: Final = (INVOICE_TOTAL, taxes.FINALIZATION, DifferenceKind.INVOICE_MISSING.value)
+PUSH_AGAIN: Final = "PUSH_AGAIN"
+"""The repair that somebody has asked for where Stripe's draft was deleted."""
 BILLS_NO_CYCLE: Final = (*ENDED_AT_STRIPE, "paused")
 """Stripe's docs: a paused subscription makes no invoices."""
 STAND_FOR_ALL: Final = (UNKNOWN_ID, "idempotency_error", "invoice_not_editable")
@@ -49,6 +52,11 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
     theirs = await _find_theirs(platform, job, invoice)
     await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
+    # What was finalized without us may be paid, too, and its webhooks may have come: it is asked about at once.
+    follow_in = FOLLOW_EVERY if theirs.status == "draft" else timedelta()
+    if theirs.status != "draft" and theirs.subtotal != await stripe_lines.due_at_stripe(invoice):
+        await stripe_lines.note_matched(platform, invoice, theirs)
+        await missed_drafts.move_rest(platform, invoice, theirs, await items_of(invoice, await _lines_of(invoice)))
     if theirs.status == "draft":
         # Held already by the webhook that told of it, unless it is late or taxes are new.
         if theirs.is_advancing or (platform.terms.automatic_tax and not theirs.is_taxed):
@@ -57,6 +65,9 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         theirs = await _add_lines(platform, job, invoice, theirs)
     await _require_equal(platform, invoice, theirs)
     final = await _finalize(platform, job, invoice, theirs)
+    if final.status == "open" and not final.is_advancing:
+        # Held by us, then finalized by somebody else: Stripe would never collect it.
+        await platform.stripe.resume_collection(final.id)
     async with jobs.completing(job):
         await invoice_states.mirror_invoice(platform, final)
         # Stripe's "paid" may have come before this line; it stands.
@@ -65,7 +76,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         )
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
         await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
-        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=FOLLOW_EVERY)
+        await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=follow_in)
 
 
 async def _finalize(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
@@ -85,16 +96,20 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
     period = await Period.get(tenant_id=invoice.tenant_id, id=invoice.period_id)
     is_of_cycle = invoice.kind is InvoiceKind.PERIOD
     known = invoice.stripe_invoice_id or (period.stripe_invoice_id if is_of_cycle else None)
+    replaced = None
     if known is not None:
-        theirs = await platform.stripe.invoice(known)
-        if not _was_missed(invoice, theirs):
+        theirs = await _look_up(platform, invoice, known)
+        if theirs is None:
+            replaced = known
+        elif not _was_missed(invoice, theirs):
             return theirs
     elif is_of_cycle and (draft := await _find_cycle(platform, invoice, period)) is not None:
         return draft
     tenant = await Tenant.get(id=invoice.tenant_id)
     assert tenant.stripe_customer_id is not None  # noqa: S101 - only provisioned tenants are subscribed
     invoice_id = await platform.stripe.ensure_invoice(
-        key=f"invoice:{invoice.id}",
+        # Stripe would answer the first one's key with the draft that was deleted.
+        key=f"invoice:{invoice.id}" + (f":after:{replaced}" if replaced else ""),
         is_retry=job.attempts > 1,
         customer_id=tenant.stripe_customer_id,
         currency=invoice.currency,
@@ -104,11 +119,26 @@ async def _find_theirs(platform: Platform, job: Job, invoice: Invoice) -> Stripe
     return await platform.stripe.invoice(invoice_id)
 
 
+async def _look_up(platform: Platform, invoice: Invoice, stripe_id: str) -> StripeInvoice | None:
+    """Stripe's invoice; None for a draft that was deleted, if somebody has asked that ours goes there again."""
+    try:
+        return await platform.stripe.invoice(stripe_id)
+    except PaymentRefused as refusal:
+        if refusal.upstream_code != UNKNOWN_ID:
+            raise
+        missing = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=DifferenceKind.INVOICE_MISSING.value)
+        begun = missing.filter(subject=str(invoice.id), state=DiscrepancyState.OPEN, repair=PUSH_AGAIN)
+        if not await begun.exists():
+            raise
+        return None
+
+
 def _was_missed(invoice: Invoice, theirs: StripeInvoice) -> bool:
-    """Whether Stripe finalized a cycle's draft before we came to it: nothing that was added is on it."""
+    """Whether Stripe finalized a cycle's draft before we came to it: nothing that was added is on it, and nothing is
+    billed by it. What a METERED plan's prices have billed on it stays there.
+    """
     is_untouched = theirs.subscription_id is not None and all(line.invoice_item_id is None for line in theirs.lines)
-    is_wrong = theirs.subtotal != Money(invoice.total_minor, invoice.currency)
-    return theirs.status != "draft" and is_untouched and is_wrong
+    return theirs.status != "draft" and is_untouched and not theirs.subtotal.minor and invoice.total_minor != 0
 
 
 async def _find_cycle(platform: Platform, invoice: Invoice, period: Period) -> StripeInvoice | None:
@@ -145,8 +175,7 @@ class ItemToBe:
 
 async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:
     """Put onto Stripe's draft what is missing there, in one call. Answers the draft as it then stands."""
-    items = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    new = {_key_of(item): item for item in await items_of(invoice, items)}
+    new = {_key_of(item, theirs): item for item in await items_of(invoice, await _lines_of(invoice))}
     missing = {key: item for key, item in new.items() if not item.lines[0].stripe_item_id}
     is_retry = job.attempts > 1
     if missing and len(missing) == len(new):
@@ -163,8 +192,13 @@ async def _add_lines(platform: Platform, job: Job, invoice: Invoice, theirs: Str
     return await platform.stripe.invoice(theirs.id)
 
 
-def _key_of(item: ItemToBe) -> str:
-    return f"line:{item.lines[0].id}"
+async def _lines_of(invoice: Invoice) -> list[LineItem]:
+    return await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
+
+
+def _key_of(item: ItemToBe, theirs: StripeInvoice) -> str:
+    # It names both: what is finalized or deleted meanwhile gives way to another invoice.
+    return f"line:{item.lines[0].id}:{theirs.id}"
 
 
 async def _add_together(
@@ -188,8 +222,10 @@ async def _add_together(
 
 
 async def items_of(invoice: Invoice, lines: Sequence[LineItem]) -> list[ItemToBe]:
-    """The items that Stripe must have for an invoice with these lines, beside the lines that it makes itself."""
-    lines = [line for line in lines if not stripe_lines.is_by_stripe(line)]
+    """The items that Stripe must have for an invoice with these lines, beside the lines that it makes itself and
+    those that were charged on the next invoice.
+    """
+    lines = [line for line in lines if not (stripe_lines.is_by_stripe(line) or stripe_lines.is_moved(line))]
     served = [line.service_period_id for line in lines]
     spans = {p.id: p.span for p in await Period.filter(tenant_id=invoice.tenant_id, id__in=served)}
     made = []
@@ -239,7 +275,7 @@ def _grouped(lines: Sequence[LineItem]) -> list[Sequence[LineItem]]:
 
 async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInvoice) -> None:
     # `subtotal`: a tax that Stripe adds is not a difference between the books.
-    ours = Money(invoice.total_minor, invoice.currency)
+    ours = await stripe_lines.due_at_stripe(invoice)
     if theirs.subtotal == ours:
         return
     await discrepancies.open_discrepancy(
@@ -248,7 +284,7 @@ async def _require_equal(platform: Platform, invoice: Invoice, theirs: StripeInv
             tenant_id=invoice.tenant_id,
             kind=INVOICE_TOTAL,
             subject=str(invoice.id),
-            ours_minor=invoice.total_minor,
+            ours_minor=ours.minor,
             theirs_minor=theirs.subtotal.minor,
             currency=invoice.currency,
             evidence={

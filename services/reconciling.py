@@ -13,17 +13,19 @@ from typing import Final
 
 from inkmeter.errors import InkmeterError
 from services import discrepancies, jobs, report_checks
-from services.checking import CHECKS, Check, Finding
-from services.comparing import Difference
+from services.checking import CHECKS, Check, Finding, check_of
+from services.comparing import Difference, DifferenceKind
 from services.discrepancies import Discrepancy, DiscrepancyState
 from services.platform import Platform
 from services.repairs import RepairKind
+from storage.invoices import Invoice
 from storage.jobs import SYSTEM, Job, advance_job
 from storage.tenants import Tenant
 
 log = logging.getLogger("inkmeter.reconciling")
 
 RECONCILE: Final = "stripe.reconcile"
+COMPARE: Final = "invoice.compare"
 EVERY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(days=40)
 """How far the daily job looks back; whatever is unpaid or open is looked at whatever its age."""
@@ -147,6 +149,20 @@ def _as_it_stands(entry: Found, is_still_open: bool) -> Found:
         return entry
     problem = "the repair was made, and the books still differ"
     return Found(entry.tenant, entry.difference, entry.repair, entry.discrepancy, problem=problem)
+
+
+async def compare_invoice(platform: Platform, job: Job) -> None:
+    """The job: what has somebody done to this invoice at Stripe? Nothing else is told: what is under way, such as a
+    payment whose webhook is still to come, would be taken for a difference.
+    """
+    invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.payload["invoice"])
+    tenant = await Tenant.get(id=job.tenant_id)
+    check, kinds = check_of(platform, invoice), {DifferenceKind.STRIPE_ONLY}
+    known = await discrepancies.known_of(tenant.id, check.scope)
+    found = [difference for difference in (await check.run(known)).differences if difference.kind in kinds]
+    await discrepancies.note_differences(platform, tenant, known, check.scope, kinds, found)
+    async with jobs.completing(job):
+        pass
 
 
 async def schedule_reconciling(platform: Platform) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import SubscriptionInactive
-from inkmeter.money import Money
+from inkmeter.money import Money, round_down
 from services import jobs, paid_refunds, subscriptions
 from services.platform import Platform
 from storage.charges import Charge, ChargeKind
@@ -62,8 +62,8 @@ async def finish_refund(platform: Platform, job: Job) -> None:
 async def pay_back(platform: Platform, grant: CreditGrant) -> dict[str, Money]:
     """Charge a negative amount for each REFUNDED entry of a bought grant, once; answers all amounts by entry's note.
 
-    What was given back up to an entry is rounded down to the minor unit: never more than was paid, and exactly that
-    once all units are back.
+    What was given back up to an entry is rounded down to what can be collected: never more than was paid, and exactly
+    that once all units are back.
     """
     price = await price_of(grant)
     assert price is not None  # noqa: S101 - only bought grants are refunded
@@ -72,7 +72,7 @@ async def pay_back(platform: Platform, grant: CreditGrant) -> dict[str, Money]:
     units = given = 0
     for entry_id, note, taken in await refunds_of(grant.tenant_id, grant.id):
         units += taken
-        amount = Money(price.minor * units // grant.units - given, price.currency)
+        amount = Money(round_down(price.minor * units // grant.units, price.currency) - given, price.currency)
         given += amount.minor
         if payment is not None:
             if await paid_refunds.ensure_refund(platform, payment, grant, entry_id, taken, amount):

@@ -20,14 +20,14 @@ from storage import discrepancies as stored
 from storage.charges import Charge, ChargeKind
 from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy
-from storage.invoices import Invoice, InvoiceState
+from storage.invoices import Invoice, InvoiceState, LineItem
 from storage.jobs import revive_job
 from storage.subscriptions import PeriodState, enter_period
 
 
 class RepairKind(StrEnum):
     """On a draft items are added, removed or replaced; of a finalized invoice too much is credited, too little is
-    charged on our next invoice; a state is taken over.
+    charged on our next invoice; a state is taken over; an invoice whose draft was deleted is pushed again.
     """
 
     ADD_ITEM = "ADD_ITEM"
@@ -36,6 +36,7 @@ class RepairKind(StrEnum):
     CREDIT_NOTE = "CREDIT_NOTE"
     CHARGE = "CHARGE"
     TAKE_STATE = "TAKE_STATE"
+    PUSH_AGAIN = pushing.PUSH_AGAIN
 
 
 ON_DRAFT: Final[Mapping[DifferenceKind, RepairKind]] = {
@@ -83,7 +84,7 @@ class Mender:
             return False
         match repair:
             case RepairKind.TAKE_STATE:
-                await self._take_state()
+                await _take_state(self.platform, self.theirs.id)
             case RepairKind.CREDIT_NOTE:
                 await self._credit(row, is_retry=is_retry)
             case RepairKind.CHARGE:
@@ -103,14 +104,6 @@ class Mender:
             item = self.items[str(row.evidence["line_item_id"])]
             await pushing.add_item(self.platform, self.invoice, self.theirs, item, key=row.key, is_retry=is_retry)
         await jobs.wake(self.platform, tenant_id, pushing.PUSH, dedup)
-
-    async def _take_state(self) -> None:
-        theirs = await self.platform.stripe.invoice(self.theirs.id)
-        async with transaction():
-            events = await invoices.note_payment(self.platform, theirs)
-            await invoice_states.mirror_invoice(self.platform, theirs)
-        for event in events or []:
-            await self.platform.plugins.publish(event)
 
     async def _credit(self, row: Discrepancy, *, is_retry: bool) -> None:
         await self.platform.stripe.ensure_credit_note(
@@ -145,6 +138,42 @@ class Mender:
                 ),
                 ["tenant_id", "idempotency_key"],
             )
+
+
+async def _take_state(platform: Platform, stripe_invoice_id: str) -> None:
+    theirs = await platform.stripe.invoice(stripe_invoice_id)
+    async with transaction():
+        events = await invoices.note_payment(platform, theirs)
+        await invoice_states.mirror_invoice(platform, theirs)
+    for event in events or []:
+        await platform.plugins.publish(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Resender:
+    """Has an invoice pushed again whose draft was deleted at Stripe: it gets one of its own, with all of its lines."""
+
+    platform: Platform
+    invoice: Invoice
+
+    async def run(self, row: Discrepancy, repair: RepairKind) -> bool:
+        """Push it now; that resolves the discrepancy. Answers whether Stripe has it again; a worker goes on if not."""
+        tenant_id, dedup, now = self.invoice.tenant_id, str(self.invoice.id), self.platform.clock.now()
+        if not await stored.begin_repair(row, repair.value):
+            return False
+        async with transaction():
+            held = await Invoice.filter(tenant_id=tenant_id, id=self.invoice.id).select_for_update().get()
+            if held.stripe_invoice_id == self.invoice.stripe_invoice_id:  # which stays: the new one's key names it
+                await LineItem.filter(tenant_id=tenant_id, invoice_id=self.invoice.id).update(stripe_item_id=None)
+            await revive_job(tenant_id, pushing.PUSH, dedup, now)
+        await jobs.run_now(self.platform, tenant_id, pushing.PUSH, dedup, pushing.push_invoice)
+        pushed = await Invoice.get(tenant_id=tenant_id, id=self.invoice.id)
+        if pushed.stripe_invoice_id == self.invoice.stripe_invoice_id:
+            return False
+        if pushed.state is not InvoiceState.FINALIZED:
+            await _take_state(self.platform, str(pushed.stripe_invoice_id))  # its webhooks may be under way
+        await stored.finish_repair(row, self.platform.clock.now())
+        return True
 
 
 def _line_of(row: Discrepancy) -> str:

@@ -15,29 +15,30 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.events import Event
-from inkmeter.money import Money
 from integrations.protocols import StripeCheckout, StripeInvoice, StripeReversal
-from services import card_orders, checkouts, jobs, operations, orders, paid_refunds
+from services import card_orders, checkouts, jobs, operations, orders, paid_refunds, reversal_flags
 from services.commands import RestoreCredits, TakeCredits
 from services.effects import Applied, Effect
 from services.orders import TopUpOrder
 from services.platform import Platform
 from storage.credits import CreditEntryKind, CreditGrant, taken_by
-from storage.database import insert_new
-from storage.discrepancies import Discrepancy, DiscrepancyState
-from storage.invoices import Invoice
+from storage.database import insert_new, transaction
 from storage.jobs import Job, waiting_jobs
 from storage.orders import Reversal as Reversal
 from storage.orders import ReversalKind as ReversalKind
+from storage.transitions import pass_once
 
 SETTLE: Final = "reversal.settle"
+NOT_OURS: Final = "no payment of ours"
 TAKE, GIVE = "take", "give"
 PLEDGED_PAUSE: Final = timedelta(minutes=5)
 STANDING: Final = {
     ReversalKind.REFUND: ("pending", "requires_action", "succeeded"),
     ReversalKind.DISPUTE: ("needs_response", "under_review", "lost"),
 }
-"""When money is gone, or on its way; `warning_…` disputes are inquiries that move none (Stripe's docs on disputes)."""
+"""When money is gone, or on its way."""
+INQUIRIES: Final = ("warning_needs_response", "warning_under_review")
+"""A bank asks, and may go on to dispute: no money has moved (Stripe's docs on disputes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,28 @@ async def take_dispute(platform: Platform, dispute_id: str) -> Effect:
     return await _noting(platform, ReversalKind.DISPUTE, [await platform.stripe.dispute(dispute_id)])
 
 
+async def look_at(platform: Platform, kind: ReversalKind, theirs: StripeReversal) -> Applied:
+    """Take over what a list shows of a refund or dispute, once for each status that it is in."""
+    effect = await _noting(platform, kind, [theirs])
+    async with transaction():
+        return await effect()
+
+
+def sight_of(theirs: StripeReversal) -> tuple[str, str]:
+    """The transition that is noted when it was looked at as it stands."""
+    return theirs.id, f"looked_at:{theirs.status}"
+
+
 async def _noting(platform: Platform, kind: ReversalKind, found: list[StripeReversal]) -> Effect:
     traced = [(theirs, await _trace(platform, theirs.payment_intent_id)) for theirs in found]
 
     async def effect() -> Applied:
         applied = [await _note(platform, kind, theirs, paid) for theirs, paid in traced]
+        for theirs, _ in traced:
+            await pass_once(*sight_of(theirs), platform.clock.now())
         events = [event for one in applied for event in one.events]
-        is_ours = any(one.why_ignored is None for one in applied)
-        return Applied(events, None if is_ours else "no payment of ours")
+        reasons = [one.why_ignored for one in applied]
+        return Applied(events, None if None in reasons else next(iter(reasons), NOT_OURS))
 
     return effect
 
@@ -95,8 +110,13 @@ async def _trace(platform: Platform, payment_intent_id: str | None) -> _Traced:
 
 async def _note(platform: Platform, kind: ReversalKind, theirs: StripeReversal, paid: _Traced) -> Applied:
     events: list[Event] = []
+    if theirs.status in INQUIRIES:
+        return Applied(why_ignored="an inquiry, which moves no money")
     if paid.order is None:
-        return await _flag_invoice(platform, kind, theirs, paid)
+        is_standing = theirs.status in STANDING[kind]
+        about = None if paid.theirs is None else paid.theirs.id
+        is_ours = await reversal_flags.flag_invoice(platform, kind, theirs, about, is_standing=is_standing)
+        return Applied(why_ignored=None if is_ours else NOT_OURS)
     if paid.session is not None:  # the payment first: its own webhook may be late, or lost
         events += (await checkouts.note_checkout(platform, paid.session)).events
     if paid.theirs is not None:
@@ -190,7 +210,7 @@ async def _take(platform: Platform, job: Job, reversal: Reversal, order: TopUpOr
     async with jobs.completing(job):
         await Reversal.filter(tenant_id=reversal.tenant_id, id=reversal.id).update(taken=taken)
         if reversal.is_standing and taken < reversal.units:
-            await _flag_used(platform, reversal, order, taken)
+            await reversal_flags.flag_used(platform, reversal, order, taken)
 
 
 def _note_of(reversal: Reversal, step: int) -> str:
@@ -216,65 +236,7 @@ async def _give_back(platform: Platform, job: Job, reversal: Reversal, grant: Cr
         command = RestoreCredits(reversal.tenant_id, grant.id, taken, kind, platform.clock.now(), note)
         await operations.submit(platform, command)
     async with jobs.completing(job):
-        flagged = Discrepancy.filter(tenant_id=reversal.tenant_id, subject=reversal.stripe_id)
-        await flagged.update(state=DiscrepancyState.RESOLVED)
-
-
-async def _flag_used(platform: Platform, reversal: Reversal, order: TopUpOrder, taken: int) -> None:
-    """`ours` is what the units were worth that could be taken, `theirs` what went back."""
-    await insert_new(
-        Discrepancy(
-            tenant_id=reversal.tenant_id,
-            kind="REFUND_OF_USED_CREDITS",
-            subject=reversal.stripe_id,
-            ours_minor=order.amount_minor * taken // order.units,
-            theirs_minor=reversal.amount_minor,
-            currency=reversal.currency,
-            evidence={
-                "order_id": str(order.id),
-                "invoice_id": str(order.invoice_id),
-                "reversal": reversal.kind,
-                "units": reversal.units,
-                "taken": taken,
-                "explanation": "the money went back, and the credits that it had paid for were used before",
-            },
-            state=DiscrepancyState.OPEN,
-            created_at=platform.clock.now(),
-        ),
-        ["tenant_id", "kind", "subject"],
-    )
-
-
-async def _flag_invoice(platform: Platform, kind: ReversalKind, theirs: StripeReversal, paid: _Traced) -> Applied:
-    """Money of an invoice that bills more than an order: what to do about it is the operator's to say."""
-    invoice = await Invoice.get_or_none(stripe_invoice_id=paid.theirs.id) if paid.theirs is not None else None
-    if invoice is None:
-        return Applied(why_ignored="no payment of ours")
-    is_standing = theirs.status in STANDING[kind]
-    if not is_standing:
-        of_this = Discrepancy.filter(tenant_id=invoice.tenant_id, kind=f"{kind}_OF_INVOICE", subject=theirs.id)
-        await of_this.update(state=DiscrepancyState.RESOLVED)
-    # Also where it is over: whoever has looked earlier and comes later opens nothing.
-    await insert_new(
-        Discrepancy(
-            tenant_id=invoice.tenant_id,
-            kind=f"{kind}_OF_INVOICE",
-            subject=theirs.id,
-            ours_minor=0,
-            theirs_minor=theirs.amount.minor,
-            currency=theirs.amount.currency,
-            evidence={
-                "invoice_id": str(invoice.id),
-                "stripe_invoice_id": invoice.stripe_invoice_id,
-                "total": str(Money(invoice.total_minor, invoice.currency)),
-            },
-            explanation="Money of an invoice went back that our books know nothing of.",
-            state=DiscrepancyState.OPEN if is_standing else DiscrepancyState.RESOLVED,
-            created_at=platform.clock.now(),
-        ),
-        ["tenant_id", "kind", "subject"],
-    )
-    return Applied()
+        await reversal_flags.resolve_used(platform, reversal)
 
 
 async def reversals_of(found: Sequence[TopUpOrder]) -> dict[UUID, list[Reversal]]:

@@ -17,13 +17,16 @@ from services import (
     checkouts,
     invoice_states,
     invoices,
+    jobs,
     ownership,
+    reconciling,
     report_checks,
     reversals,
     stripe_subscriptions,
 )
 from services.effects import Applied, Effect, Handler
 from services.platform import Platform
+from storage.invoices import Invoice
 
 NOT_OURS: Final = "not an invoice of ours"
 IS_GONE: Final = "the object does not exist at Stripe any more"
@@ -120,6 +123,22 @@ async def forget_draft(platform: Platform, invoice_id: str) -> Effect:
     return effect
 
 
+async def take_credit_note(platform: Platform, note_id: str) -> Effect:
+    """Something was taken off an invoice, or put back: if it is ours, the two are compared at once."""
+    note = await platform.stripe.credit_note(note_id)
+
+    async def effect() -> Applied:
+        invoice = await Invoice.get_or_none(stripe_invoice_id=note.invoice_id)
+        if invoice is None:
+            return Applied(why_ignored=NOT_OURS)
+        payload, dedup = {"invoice": str(invoice.id)}, f"{note.id}:{'void' if note.is_void else 'issued'}"
+        tenant_id, topic = invoice.tenant_id, reconciling.COMPARE
+        await jobs.add_job(platform, tenant_id=tenant_id, topic=topic, dedup=dedup, payload=payload)
+        return Applied()
+
+    return effect
+
+
 async def miss_customer(platform: Platform, customer_id: str) -> Effect:
     """A customer was deleted."""
     is_deleted = not await platform.stripe.customer_exists(customer_id)
@@ -179,6 +198,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "checkout.session.async_payment_succeeded": checkouts.take_checkout,
     "checkout.session.completed": checkouts.take_checkout,
     "checkout.session.expired": checkouts.take_checkout,
+    "credit_note.created": take_credit_note,
+    "credit_note.updated": take_credit_note,
+    "credit_note.voided": take_credit_note,
     "customer.deleted": miss_customer,
     "customer.subscription.deleted": follow_subscription,
     "customer.subscription.paused": follow_subscription,
@@ -208,7 +230,6 @@ SAID_BY_EVENT: Final = frozenset(kind for kind, handler in HANDLERS.items() if h
 
 _SUBSCRIPTION: Final = "plans, seats and ends are decided here and told to Stripe, not taken from it"
 _CARDS: Final = "cards stay at Stripe; a payment that follows is told by the invoice"
-_CREDIT_NOTES: Final = "credit notes of ours are known by their ids; others are found when books are compared"
 _NO_CREDITS: Final = "credits and alerts are kept here; those of Stripe are not used"
 _NO_SCHEDULE: Final = "Inkmeter makes no schedules"
 _NOT_SENT: Final = "invoices are charged automatically, not sent with a due date"
@@ -218,9 +239,6 @@ IGNORED: Final[Mapping[str, str]] = {
     "billing.credit_balance_transaction.created": _NO_CREDITS,
     "billing.credit_grant.created": _NO_CREDITS,
     "billing.credit_grant.updated": _NO_CREDITS,
-    "credit_note.created": _CREDIT_NOTES,
-    "credit_note.updated": _CREDIT_NOTES,
-    "credit_note.voided": _CREDIT_NOTES,
     "customer.subscription.created": _SUBSCRIPTION,
     "customer.subscription.pending_update_applied": _SUBSCRIPTION,
     "customer.subscription.pending_update_expired": _SUBSCRIPTION,

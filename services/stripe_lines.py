@@ -66,6 +66,21 @@ MADE_BY_STRIPE: Final = "il_"
 """How ids of lines begin; what we add is known by the id of its invoice item, `ii_`."""
 
 
+MOVED: Final = "charge:"
+"""How the id of a line begins that Stripe's invoice lacks, and that was charged on the next one instead."""
+
+
+def is_moved(line: LineItem) -> bool:
+    """Whether a line was charged on the next invoice."""
+    return (line.stripe_item_id or "").startswith(MOVED)
+
+
+async def due_at_stripe(invoice: Invoice) -> Money:
+    """What Stripe's invoice must come to: our total without what was charged on the next one."""
+    moved = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id, stripe_item_id__startswith=MOVED)
+    return Money(invoice.total_minor - sum(line.amount_minor for line in moved), invoice.currency)
+
+
 def is_by_stripe(line: LineItem) -> bool:
     """Whether Stripe makes this line itself, as it was found on its invoice."""
     return (line.stripe_item_id or "").startswith(MADE_BY_STRIPE)

@@ -32,6 +32,7 @@ from services import (
     pushing,
     reconciling,
     refunds,
+    reversal_looks,
     reversals,
     settling,
     signing,
@@ -61,6 +62,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     card_orders.PAY: card_orders.pay_order,
     orders.GRANT: orders.grant_order,
     reversals.SETTLE: reversals.settle_reversal,
+    reversal_looks.LOOK: reversal_looks.look_for_reversals,
     meters.BACKFILL: counters.backfill_meter,
     counters.CHECK: counters.check_counters,
     stripe_items.ITEMS: stripe_items.settle_items_of,
@@ -69,6 +71,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
     reconciling.RECONCILE: reconciling.reconcile_daily,
+    reconciling.COMPARE: reconciling.compare_invoice,
     callbacks.KEEP: callbacks.keep_hourly,
     leaving.LEAVE: leaving.leave_signnow,
     drift.CHECK: drift.check_daily,
@@ -141,5 +144,6 @@ async def schedule_all(platform: Platform) -> None:
     await reconciling.schedule_reconciling(platform)
     await outbox.schedule_cleaning(platform)
     await deliveries.schedule_catching_up(platform)
+    await reversal_looks.schedule_looking(platform)
     await callbacks.schedule_keeping(platform)
     await drift.schedule_check(platform)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from tortoise.models import Model
 
-from inkmeter.money import CURRENCY_DIGITS, to_money
+from inkmeter.money import CURRENCY_DIGITS, booked_money
 from services.platform import Platform
 from services.problems import Problems
 from services.upstream_costs import next_month
@@ -92,7 +92,7 @@ async def record(platform: Platform, records: Sequence[NewRecord], source: str) 
                     number=entry.what.number,
                     starts_on=first,
                     ends_on=end,
-                    amount_minor=to_money(entry.what.amount, entry.what.currency).minor,
+                    amount_minor=booked_money(entry.what.amount, entry.what.currency).minor,
                     currency=entry.what.currency,
                     source=source,
                     recorded_at=platform.clock.now(),
@@ -146,8 +146,8 @@ def _check(records: Sequence[NewRecord], source: str) -> None:
         if isinstance(what, NewBill):
             problems.check_text(what.number, *path, "number")
             problems.check(what.currency in CURRENCY_DIGITS, "is not an ISO 4217 currency code", *path, "currency")
-            if problems.check_amount(abs(what.amount), what.currency, *path, "amount"):
-                minor = abs(to_money(what.amount, what.currency).minor)
+            if problems.check_amount(abs(what.amount), what.currency, *path, "amount", is_collected=False):
+                minor = abs(booked_money(what.amount, what.currency).minor)
                 problems.check(minor <= MAX_BILL, "is more than any bill", *path, "amount")
             key = what.number
         else:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from inkmeter.money import Money, to_money
+from inkmeter.money import Money, booked_money
 from inkmeter.periods import BillingPeriod
 from services.platform import Platform
 from services.problems import Problems
@@ -92,11 +92,11 @@ async def set_cost(
     """
     currency = platform.terms.invite_cost.currency
     problems = Problems()
-    if problems.check_amount(unit_cost, currency, "unitCost"):
-        problems.check(to_money(unit_cost, currency).minor <= MAX_COST, "is more than any cost", "unitCost")
+    if problems.check_amount(unit_cost, currency, "unitCost", is_collected=False):
+        problems.check(booked_money(unit_cost, currency).minor <= MAX_COST, "is more than any cost", "unitCost")
     problems.check(1970 <= starts_at.year < 9999, "is from the years 1970 to 9998", "from")
     problems.refuse()
-    minor = to_money(unit_cost, currency).minor
+    minor = booked_money(unit_cost, currency).minor
     kinds = OF_UNITS if kind is None else (kind,)
     async with transaction():
         for each in kinds:

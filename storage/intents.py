@@ -101,9 +101,17 @@ async def settle_intent(
     )
 
 
-async def remove_intents(settled_before: datetime) -> int:
-    """Forget what was settled before; answers how many."""
-    removed = await rows("DELETE FROM intent WHERE settled_at < ? RETURNING 1 AS ok", to_micros(settled_before))
+async def remove_intents(before: datetime) -> int:
+    """Forget what was settled before; answers how many.
+
+    So is what has no answer and no key of ours, which all have a colon: it put an object into a state, or reported
+    usage that has a row of its own, and whoever still wanted that has asked again under another key.
+    """
+    removed = await rows(
+        "DELETE FROM intent WHERE settled_at < ? OR (settled_at IS NULL AND sent_at < ? "
+        "AND idempotency_key NOT LIKE '%:%') RETURNING 1 AS ok",
+        *[to_micros(before)] * 2,
+    )
     return len(removed)
 
 

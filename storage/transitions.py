@@ -1,5 +1,6 @@
 """What an object of Stripe's went through and was told of, once each."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from tortoise.fields import TextField, UUIDField
@@ -20,6 +21,12 @@ class Transition(Model):
 
     class Meta:
         table = "transition"
+
+
+async def passed(names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these transitions, by object and name, were noted."""
+    found = await Transition.filter(object_id__in=sorted({object_id for object_id, _ in names}))
+    return {(one.object_id, one.name) for one in found} & set(names)
 
 
 async def pass_once(object_id: str, name: str, now: datetime) -> bool:

@@ -95,7 +95,9 @@ async def billed_lines(start: datetime, end: datetime, rerated: tuple[str, ...])
         "SELECT l.service_period_id, l.kind, l.adjusts, l.price_id, l.model, l.amount_minor, i.currency, i.state "
         "FROM billing_period p JOIN line_item l ON l.tenant_id = p.tenant_id AND l.service_period_id = p.id "
         "JOIN invoice i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id "
-        "WHERE p.starts_at >= ? AND p.starts_at < ?",
+        "WHERE p.starts_at >= ? AND p.starts_at < ? "
+        # A charge without a meter collects what a line of an earlier invoice has billed.
+        "AND NOT (l.kind = 'CHARGE' AND l.meter = '')",
         to_micros(start),
         to_micros(end),
     )

@@ -74,6 +74,8 @@ class StripeInvoice:
     uncollectible_reason: str | None = None
     is_taxed: bool = False
     """Whether Stripe adds taxes by itself."""
+    has_credit_notes: bool = False
+    """Whether anything was taken off it by credit notes that stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class StripeCreditNote:
     """What was taken off a finalized invoice; a void one counts for nothing."""
 
     id: str
+    invoice_id: str
     amount: Money
     is_void: bool
     metadata: Mapping[str, str]

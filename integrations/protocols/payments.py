@@ -92,3 +92,9 @@ class StripePayments(Protocol):
 
     async def dispute(self, dispute_id: str) -> StripeReversal:
         """One dispute."""
+
+    async def refunds_since(self, since: datetime) -> list[StripeReversal]:
+        """All refunds of the account that were made since then, whoever made them."""
+
+    async def disputes_since(self, since: datetime) -> list[StripeReversal]:
+        """All disputes of the account that were opened since then."""

@@ -200,6 +200,9 @@ class Stripe(StripePayments, Protocol):
     async def credit_notes(self, invoice_id: str) -> Sequence[StripeCreditNote]:
         """What was taken off a finalized invoice."""
 
+    async def credit_note(self, note_id: str) -> StripeCreditNote:
+        """One credit note."""
+
     async def ensure_credit_note(
         self, *, key: str, is_retry: bool, invoice: StripeInvoice, amount: Money, memo: str, metadata: Mapping[str, str]
     ) -> str:

@@ -38,6 +38,9 @@ class Corrections(Requests):
         found = await self._all(self._v1.credit_notes.list_async(params={"invoice": invoice_id, "limit": 100}))
         return [credit_note_of(note) for note in found]
 
+    async def credit_note(self, note_id: str) -> StripeCreditNote:
+        return credit_note_of(await self._one(self._v1.credit_notes.retrieve_async(note_id)))
+
     async def ensure_credit_note(
         self, *, key: str, is_retry: bool, invoice: StripeInvoice, amount: Money, memo: str, metadata: Mapping[str, str]
     ) -> str:

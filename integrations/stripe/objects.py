@@ -102,6 +102,7 @@ def invoice_of(data: Json, lines: Sequence[Json]) -> StripeInvoice:
         subscription_metadata=_subscription_details(data).get("metadata") or {},
         lines=tuple(_line(line) for line in lines),
         settled_at=_settled_at(data),
+        has_credit_notes=any(data.get(f"{when}_payment_credit_notes_amount") for when in ("pre", "post")),
         uncollectible_reason=((data.get("status_details") or {}).get("uncollectible") or {}).get("reason"),
         is_taxed=bool((data.get("automatic_tax") or {}).get("enabled")),
     )
@@ -152,6 +153,7 @@ def credit_note_of(data: Json) -> StripeCreditNote:
     """A credit note."""
     return StripeCreditNote(
         id=data["id"],
+        invoice_id=data["invoice"],
         amount=Money(data["amount"], data["currency"].upper()),
         is_void=data["status"] == "void",
         metadata=data["metadata"] or {},

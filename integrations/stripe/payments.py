@@ -1,6 +1,7 @@
 """Payments at Stripe: Checkout sessions, charges of invoices, and money that goes back."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from stripe.params.checkout import SessionRetrieveParams
@@ -126,6 +127,18 @@ class Payments(Requests):
 
     async def dispute(self, dispute_id: str) -> StripeReversal:
         return _reversal(await self._one(self._v1.disputes.retrieve_async(dispute_id)))
+
+    async def refunds_since(self, since: datetime) -> list[StripeReversal]:
+        found = await self._all(
+            self._v1.refunds.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
+        )
+        return [_reversal(refund) for refund in found]
+
+    async def disputes_since(self, since: datetime) -> list[StripeReversal]:
+        found = await self._all(
+            self._v1.disputes.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
+        )
+        return [_reversal(dispute) for dispute in found]
 
 
 def _checkout(data: Json) -> StripeCheckout:

@@ -12,7 +12,7 @@ from billing_models.metered import Metered
 from billing_models.per_document import PerDocument
 from billing_models.per_seat import PerSeat
 from billing_models.tiered import Tiered
-from inkmeter import BillingModel, BillingPeriod, Usage, currency_digits, price
+from inkmeter import COLLECTED_STEP, BillingModel, BillingPeriod, Usage, collected_digits, price
 
 JANUARY = BillingPeriod(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 Tier = dict[str, Any]
@@ -60,7 +60,7 @@ def rising_prices(draw: st.DrawFn) -> BillingModel:
 
 def minor(amount: Fraction, currency: str) -> int:
     """Rounded half up, computed without decimals."""
-    return int(amount * 10 ** currency_digits(currency) + Fraction(1, 2))
+    return int(amount * 10 ** collected_digits(currency) + Fraction(1, 2)) * COLLECTED_STEP.get(currency, 1)
 
 
 def total(model: BillingModel, quantity: Decimal, currency: str = "USD") -> int:

@@ -164,9 +164,9 @@ def test_seats(bill: Bill, config: dict[str, Any], seats: int, quantity: str, to
         ("JPY", "0.5", "1", "1 JPY"),
         ("JPY", "0.5", "0.9", "0 JPY"),
         ("JPY", "1", str(2**63 - 1), f"{2**63 - 1} JPY"),
-        ("KWD", "0.0005", "1", "0.001 KWD"),
+        ("KWD", "0.005", "1", "0.010 KWD"),
         ("KWD", "0.1234", "3", "0.370 KWD"),
-        ("KWD", "0.0001", "12345678901234.5", "1234567890.123 KWD"),
+        ("KWD", "0.0001", "12345678901284.5", "1234567890.130 KWD"),
     ],
 )
 def test_currencies(bill: Bill, currency: str, unit_price: str, quantity: str, total: str) -> None:

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inkmeter.money import CURRENCY_DIGITS, STRIPE_DIFFERS, Money, UnknownCurrency, currency_digits, to_money
+from inkmeter.money import (
+    COLLECTED_STEP,
+    CURRENCY_DIGITS,
+    STRIPE_DIFFERS,
+    Money,
+    UnknownCurrency,
+    booked_money,
+    collected_digits,
+    currency_digits,
+    round_down,
+    to_money,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,8 +30,9 @@ from inkmeter.money import CURRENCY_DIGITS, STRIPE_DIFFERS, Money, UnknownCurren
         ("0.004999", "USD", 0),
         ("1234.5", "JPY", 1235),
         ("1234.4", "JPY", 1234),
-        ("1.0005", "KWD", 1001),
-        ("1.0004", "KWD", 1000),
+        ("1.005", "KWD", 1010),
+        ("-1.005", "KWD", -1010),
+        ("1.004999", "KWD", 1000),
         ("92233720368547758.07", "USD", 2**63 - 1),
         ("0E+40", "USD", 0),
         ("1E-400", "USD", 0),
@@ -35,8 +47,8 @@ def test_an_amount_is_rounded_half_away_from_zero(amount: str, currency: str, mi
     currency=st.sampled_from(["USD", "JPY", "KWD"]),
 )
 def test_rounding_agrees_with_fractions(amount: Decimal, currency: str) -> None:
-    exact = abs(Fraction(amount)) * 10 ** currency_digits(currency)
-    expected = int(exact + Fraction(1, 2))
+    exact = abs(Fraction(amount)) * 10 ** collected_digits(currency)
+    expected = int(exact + Fraction(1, 2)) * COLLECTED_STEP.get(currency, 1)
     assert to_money(amount, currency).minor == (expected if amount >= 0 else -expected)
 
 
@@ -63,12 +75,12 @@ def test_a_fraction_is_rounded_like_a_decimal(amount: Decimal, parts: int, curre
     assert to_money(Fraction(amount), currency) == to_money(amount, currency)
     part = Fraction(amount) / parts
     distance = abs(part * 10 ** currency_digits(currency) - to_money(part, currency).minor)
-    assert distance <= Fraction(1, 2)
+    assert distance <= Fraction(COLLECTED_STEP.get(currency, 1), 2)
     assert to_money(-part, currency) == -to_money(part, currency)
 
 
 def test_a_fraction_is_as_bounded_as_a_decimal() -> None:
-    assert str(to_money(Fraction(1, 3), "KWD")) == "0.333 KWD"
+    assert str(to_money(Fraction(1, 3), "KWD")) == "0.330 KWD"
     assert str(to_money(Fraction(-1, 200), "USD")) == "-0.01 USD"
     with pytest.raises(OverflowError):
         to_money(Fraction(2**63), "JPY")
@@ -118,4 +130,14 @@ def test_two_currencies_do_not_add_up() -> None:
 )
 def test_money_reads_in_major_units(money: Money, text: str) -> None:
     assert str(money) == text
-    assert to_money(money.amount, money.currency) == money
+    assert booked_money(money.amount, money.currency) == money
+
+
+def test_what_stripe_collects_of_three_digits_ends_in_zero() -> None:
+    """Stripe's docs on currencies; what somebody else charges is kept as it is."""
+    assert {currency for currency, digits in CURRENCY_DIGITS.items() if digits == 3} == set(COLLECTED_STEP)
+    assert (collected_digits("KWD"), collected_digits("USD"), collected_digits("JPY")) == (2, 2, 0)
+    assert str(to_money(Decimal("5.124"), "KWD")) == "5.120 KWD"
+    assert str(booked_money(Decimal("5.124"), "KWD")) == "5.124 KWD"
+    assert [round_down(5129, currency) for currency in ("KWD", "USD")] == [5120, 5129]
+    assert round_down(-5121, "KWD") == -5130

@@ -73,9 +73,9 @@ async def session_of(world: World, shown: Json) -> Json:
     return dict(found)
 
 
-async def call_stripe(world: World, path: str, **form: Any) -> Json:
-    """A call of the operator's own, as from Stripe's dashboard."""
-    headers = {"authorization": "Bearer sk_test_inkmeter"}
+async def call_stripe(world: World, path: str, key: str = "", /, **form: Any) -> Json:
+    """A call of the operator's own, as from Stripe's dashboard; with an idempotency key if it may be repeated."""
+    headers = {"authorization": "Bearer sk_test_inkmeter", **({"idempotency-key": key} if key else {})}
     response = await world.stripe.post(path, data=form, headers=headers)
     response.raise_for_status()
     return dict(response.json())

@@ -290,6 +290,37 @@ async def test_the_daily_check(world: World, caplog: pytest.LogCaptureFixture, m
     assert await sums(customers[1]) == {"invites_sent": "4"}, "a check repairs nothing"
     [job] = await rows("SELECT state, run_at, payload FROM job WHERE topic = ?", counters.CHECK)
     assert (job["state"], job["payload"]) == ("WAITING", "{}")
+    await rows("UPDATE usage_counter SET used = 3 WHERE tenant_id = ?", customers[4].tenant.id)
+    await counters.rebuild_counters(world.platform, customers[1].tenant, check=True)
+    assert {d.state for d in await Discrepancy.all()} == {"OPEN"}, "a look at one tenant resolves nothing of another"
+    world.clock.travel_to(START + timedelta(days=3, minutes=3))
+    await world.work()
+    assert [d.state for d in await Discrepancy.all().order_by("tenant_id")] == ["OPEN", "RESOLVED"]
+    await counters.rebuild_counters(world.platform, None)
+    assert [d.state for d in await Discrepancy.all().order_by("tenant_id")] == ["RESOLVED"] * 2
+
+
+async def test_what_is_left_of_a_grant_is_checked_too(world: World) -> None:
+    customer = await sign_up(world)
+    payload = await do(
+        world.operator,
+        "grantCredits",
+        "grant { id }",
+        tenantId=customer.id,
+        meter="invites_sent",
+        units=5,
+        idempotencyKey="gift",
+        source="PROMOTION",
+    )
+    assert payload["userErrors"] == []
+    await counters.schedule_check(world.platform)
+    for day, remaining, states in ((1, 4, ["OPEN"]), (2, 5, ["RESOLVED"]), (3, 3, ["OPEN"])):
+        await rows("UPDATE credit_grant SET remaining = ?", remaining)
+        world.clock.travel_to(START + timedelta(days=day, minutes=day))
+        await world.work()
+        assert [d.state for d in await Discrepancy.filter(kind="COUNTER")] == states
+    await counters.rebuild_counters(world.platform, None)
+    assert [(d.state, d.times) for d in await Discrepancy.all()] == [("RESOLVED", 2)]
 
 
 async def test_a_worker_schedules_the_check_once(world: World) -> None:

@@ -412,7 +412,7 @@ async def test_what_is_not_ours_at_stripe_is_left_alone(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("currency", "unit_price", "total", "minor"),
-    [("JPY", "49.5", "149", 149), ("KWD", "1.23", "3.690", 3690), ("EUR", "0.005", "0.02", 2)],
+    [("JPY", "49.5", "149", 149), ("KWD", "1.234", "3.700", 3700), ("EUR", "0.005", "0.02", 2)],
 )
 async def test_currencies_with_other_digits(
     world: World, currency: str, unit_price: str, total: str, minor: int

@@ -1,6 +1,7 @@
 """The outbox: every call that changes Stripe is noted before it is made, and nothing is made twice."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -8,6 +9,7 @@ from inkmeter.errors import PaymentRefused, UpstreamError, UpstreamRateLimited, 
 from integrations.protocols import CallOutcome, CallState, StripeCall
 from services import outbox, timetable
 from storage.intents import Intent, IntentState
+from tests.services.spoiling import join
 from tests.services.steps import Json, fault, sign_up, stripe_books
 from tests.world import START, World
 
@@ -133,15 +135,31 @@ async def test_what_was_settled_long_ago_is_forgotten_daily(world: World) -> Non
     await make_customer(world)
     await fault(world.stripe, "timeout_before", 3, on="/v1/products")
     with pytest.raises(UpstreamTimeout):
-        await world.platform.stripe.ensure_product(key="p", is_retry=False, name="P", metadata={})
+        await world.platform.stripe.ensure_product(key="plan:p", is_retry=False, name="P", metadata={})
+    killed = StripeCall(str(uuid4()), "POST", "/v1/invoices/in_1", "what was asked for")
+    await outbox.Outbox(world.clock).begin(killed)
     await timetable.schedule_all(world.platform)
     world.clock.travel_to(START + outbox.KEPT_FOR)
     await timetable.run_due_work(world.platform)
-    assert await Intent.all().count() == 2
+    assert await Intent.all().count() == 3
+    assert (await Intent.get(idempotency_key=killed.key)).state == "SENT"
     world.clock.travel_to(START + outbox.KEPT_FOR + DAY + timedelta(seconds=1))
     await timetable.run_due_work(world.platform)
     intent = await only()
-    assert (intent.idempotency_key, intent.state) == ("p", "UNKNOWN"), "what is open stays visible"
+    assert (intent.idempotency_key, intent.state) == ("plan:p", "UNKNOWN"), "what is open stays visible"
+
+
+async def test_every_key_of_ours_can_be_told_from_the_packages_own(world: World) -> None:
+    """Those of the package, for calls that only put an object into a state, are forgotten without an answer, too."""
+    await join(world)
+    await world.travel_to(START + timedelta(days=31, hours=2))
+    await world.work()
+    made = await Intent.filter(path__in=["/v1/customers", "/v1/invoices", "/v1/invoiceitems", "/v1/subscriptions"])
+    assert len(made) >= 4
+    assert all(":" in intent.idempotency_key for intent in made)
+    held = await Intent.filter(path__startswith="/v1/invoices/in_").exclude(path__contains="/finalize")
+    assert held
+    assert not any(":" in intent.idempotency_key for intent in held)
 
 
 async def test_the_operator_sees_calls_by_their_state(world: World) -> None:

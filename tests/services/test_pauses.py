@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.services.steps import Customer, Json, do, event, make_plan, problems, refused, sign_up
+from tests.services.credit_steps import left
+from tests.services.order_steps import act, open_checkout
+from tests.services.steps import Customer, Json, do, event, make_plan, price, problems, quota, refused, sign_up
 from tests.services.terms import (
     FEE,
     SEATS,
@@ -167,3 +169,27 @@ async def test_bad_input(world: World) -> None:
     found = await shown(customer)
     assert found is not None
     assert len(found["phases"]) == 1
+
+
+async def test_nothing_is_bought_while_paused(world: World) -> None:
+    pack = {"units": 5, "price": "4.50"}
+    quotas = [{**quota("documents_created", "TOP_UP", 2), "topUpPacks": [pack]}]
+    customer = await sign_up(world, price("documents_created", "per-document", unitPrice="1.00"), quotas=quotas)
+
+    async def buy(key: str) -> Json:
+        asked = {"tenantId": customer.id, "meter": "documents_created", "units": 5, "idempotencyKey": key}
+        return await do(customer.api, "topUp", "grant { id }", **asked)
+
+    bought = await buy("before")
+    assert bought["userErrors"] == []
+    page = await open_checkout(customer, 5, "page")
+    await pause(customer)
+    for refused_one in (await buy("during"), await open_checkout(customer, 5, "another")):
+        error = refused(refused_one)
+        assert (error["__typename"], "resumeSubscription" in error["message"]) == ("SubscriptionInactive", True)
+    assert await buy("before") == bought, "a repeat is answered as before"
+    await act(world, page["checkout"])
+    await world.work()
+    assert await left(customer, "documents_created") == 10, "what was paid is granted"
+    await resume(customer)
+    assert (await buy("during"))["userErrors"] == []

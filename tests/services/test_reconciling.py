@@ -12,6 +12,9 @@ from storage.charges import Charge, ChargeKind
 from storage.discrepancies import Discrepancy
 from storage.invoices import Invoice, InvoiceState
 from storage.tenants import Tenant
+from storage.webhooks import WebhookEvent
+from tests.services.dunning_steps import at_stripe, debtor, fail
+from tests.services.order_steps import call_stripe
 from tests.services.spoiling import invoices_at_stripe, join, kept, kinds, reconcile, spoil
 from tests.services.steps import Json, do, event, fault, refused, stripe_books
 from tests.services.terms import billed, cancel
@@ -307,3 +310,42 @@ async def test_an_older_look_opens_nothing_again(world: World) -> None:
     for known in ({(row.kind, row.subject): row}, {}):
         await discrepancies.note_differences(world.platform, owner, known, scope, {"AMOUNT"}, [seen])
     assert [(kept.state.value, kept.times) for kept in await Discrepancy.all()] == [("RESOLVED", 1)]
+
+
+async def test_a_credit_note_by_hand_is_told_at_once_and_over_when_it_is_voided(world: World) -> None:
+    await join(world)
+    [theirs] = await invoices_at_stripe(world)
+    note = await call_stripe(world, "/v1/credit_notes", invoice=theirs["id"], amount=500, credit_amount=500)
+    await world.work()
+    [row] = await kept(world)
+    assert (row["kind"], row["state"], row["theirs"]["amount"]) == ("STRIPE_ONLY", "OPEN", "-5.00")
+    assert row["explanation"].startswith("Somebody took 5.00 USD off the invoice at Stripe by a credit note")
+    assert kinds(await reconcile(world, repair=True)) == ["STRIPE_ONLY"], "which is never touched"
+    [stored] = await Discrepancy.all()
+    assert stored.evidence["stripe_credit_note_id"] == note["id"]
+    await discrepancies.explain_discrepancy(world.platform, stored.id, "A month with an outage.")
+    assert (await reconcile(world))["isClean"]
+
+
+async def test_a_credit_note_that_is_voided_is_over(world: World) -> None:
+    customer = await debtor(world)
+    await fail(world)
+    [theirs] = await at_stripe(world, customer)
+    note = await call_stripe(world, "/v1/credit_notes", invoice=theirs["id"], amount=200)
+    await world.work()
+    assert [(row["kind"], row["state"]) for row in await kept(world)] == [("STRIPE_ONLY", "OPEN")]
+    await call_stripe(world, f"/v1/credit_notes/{note['id']}/void")
+    await world.work()
+    assert [(row["kind"], row["state"]) for row in await kept(world)] == [("STRIPE_ONLY", "RESOLVED")]
+
+
+async def test_credit_notes_of_others_are_ignored(world: World) -> None:
+    await join(world)
+    [theirs] = (await stripe_books(world))["customer"]
+    made = await call_stripe(world, "/v1/invoices", customer=theirs["id"], auto_advance="false")
+    await call_stripe(world, "/v1/invoiceitems", customer=theirs["id"], invoice=made["id"], amount=700, currency="usd")
+    await call_stripe(world, f"/v1/invoices/{made['id']}/pay")
+    await call_stripe(world, "/v1/credit_notes", invoice=made["id"], amount=500, credit_amount=500)
+    await world.work()
+    [event] = await WebhookEvent.filter(type="credit_note.created")
+    assert (event.state, event.note) == ("IGNORED", "not an invoice of ours")

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services import reversals
+from services import jobs, reversal_looks, reversals
 from storage.charges import Charge
-from storage.database import transaction
+from storage.database import rows, transaction
 from storage.discrepancies import Discrepancy
 from storage.invoices import Invoice
+from storage.jobs import SYSTEM
 from storage.orders import TopUpOrder
 from tests.services.credit_steps import balance, left, take, upload
 from tests.services.order_steps import (
@@ -325,3 +326,79 @@ async def test_an_order_of_a_rule_is_refunded_at_stripe(world: World) -> None:
     [shown] = await orders(customer)
     assert (await take(customer, "refundCredits", shown["grant"]))["refund"] == {"amount": "9.00"}
     assert [r["amount"] for r in (await stripe_books(world))["refund"]] == [900]
+
+
+async def lose_webhooks(world: World) -> None:
+    (await world.stripe.post("/_sandbox/webhooks", json={"drop": 1000})).raise_for_status()
+
+
+async def look(world: World) -> str:
+    """The daily look alone, without the hourly list of events; what it said."""
+    await reversal_looks.schedule_looking(world.platform)
+    await jobs.run_now(world.platform, SYSTEM, reversal_looks.LOOK, "daily", reversal_looks.look_for_reversals)
+    await world.work()
+    [job] = await rows("SELECT state, last_error FROM job WHERE topic = ?", reversal_looks.LOOK)
+    assert job["state"] == "WAITING"
+    return str(job["last_error"])
+
+
+async def test_what_no_webhook_has_told_of_is_looked_for(world: World) -> None:
+    customer, made, intent = await paid_order(world)
+    await lose_webhooks(world)
+    await call_stripe(world, "/v1/refunds", payment_intent=intent, amount=270)
+    await world.work()
+    assert await left(customer, METER) == 10
+    for said in ("1 were new", "0 were new"):
+        assert said in await look(world)
+        assert await left(customer, METER) == 7
+    charge = await charge_of(world, intent)
+    await dispute(world, charge, amount=450)
+    await world.work()
+    assert "1 were new" in await look(world)
+    assert await left(customer, METER) == 2
+    await dispute(world, charge, "won")
+    assert "1 were new" in await look(world)
+    assert await left(customer, METER) == 7
+    gone = (await order(customer, made["id"]))["reversals"]
+    assert [(one["units"], one["isStanding"]) for one in gone] == [("3", True), ("5", False)]
+
+
+async def test_what_webhooks_have_told_of_costs_the_look_nothing(world: World) -> None:
+    customer, _, intent = await paid_order(world)
+    await refund(world, intent, 270)
+    assert "0 were new" in await look(world)
+    assert await left(customer, METER) == 7
+
+
+async def test_a_look_that_fails_goes_on_where_it_stopped(world: World) -> None:
+    customer, _, intent = await paid_order(world)
+    await lose_webhooks(world)
+    for amount in (90, 180):
+        await call_stripe(world, "/v1/refunds", payment_intent=intent, amount=amount)
+    await fault(world.stripe, "500", 3, on="/v1/disputes", method="GET")
+    assert "were new" not in await look(world)
+    assert await left(customer, METER) == 7
+    assert "0 were new" in await look(world)
+
+
+async def test_refunds_of_others_are_looked_at_once(world: World) -> None:
+    await paid_order(world)
+    [theirs] = (await stripe_books(world))["customer"]
+    made = await call_stripe(world, "/v1/invoices", customer=theirs["id"], auto_advance="false")
+    await call_stripe(world, "/v1/invoiceitems", customer=theirs["id"], invoice=made["id"], amount=700, currency="usd")
+    await call_stripe(world, f"/v1/invoices/{made['id']}/pay")
+    await lose_webhooks(world)
+    [charge] = [c["id"] for c in (await stripe_books(world))["charge"] if c["amount"] == 700]
+    await call_stripe(world, "/v1/refunds", charge=charge)
+    for said in ("1 were new", "0 were new"):
+        assert said in await look(world)
+    assert await Discrepancy.all().count() == 0
+
+
+async def test_an_inquiry_takes_nothing_until_it_becomes_a_dispute(world: World) -> None:
+    customer, _, intent = await paid_order(world)
+    charge = await charge_of(world, intent)
+    for status, remaining in (("inquired", 10), ("needs_response", 0), ("under_review", 0), ("won", 10)):
+        await dispute(world, charge, status)
+        await world.work()
+        assert await left(customer, METER) == remaining, status

@@ -7,7 +7,7 @@ import pytest
 
 from inkmeter import Event, PaymentActionRequired, hookimpl
 from plugins.manager import load_plugins
-from services import stripe_events, timetable
+from services import discrepancies, stripe_events, timetable
 from services.jobs import MAX_ATTEMPTS
 from storage.database import rows, transaction
 from storage.discrepancies import Discrepancy
@@ -15,7 +15,8 @@ from storage.invoices import Invoice, InvoiceState
 from storage.subscriptions import Period, Subscription
 from storage.webhooks import WebhookEvent
 from tests.services.hooks import deliver, post_event
-from tests.services.steps import Customer, Json, event, sign_up, stripe_books
+from tests.services.spoiling import reconcile
+from tests.services.steps import Customer, Json, do, event, sign_up, stripe_books
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
@@ -193,14 +194,35 @@ async def test_two_events_that_say_the_same_are_one(world: World) -> None:
 
 
 async def test_what_stripe_cannot_finalize_is_a_discrepancy(world: World) -> None:
+    await sign_up(world)
+    _, invoice = await overdue_draft(world)
+    url = f"/_sandbox/invoices/{invoice.stripe_invoice_id}/finalization_error"
+
+    async def fail() -> Discrepancy:
+        for _ in range(2):
+            (await world.stripe.post(url, json={"message": "The customer has no address."})).raise_for_status()
+            await world.work()
+        [found] = await Discrepancy.all()
+        assert (found.kind, found.subject) == ("FINALIZATION", str(invoice.id))
+        assert found.evidence["reason"] == "The customer has no address."
+        return found
+
+    assert (await fail()).times == 1
+    async with transaction():
+        await discrepancies.resolve(world.platform, invoice.tenant_id, ["FINALIZATION"], str(invoice.id))
+    again = await fail()
+    assert (again.state, again.times) == ("OPEN", 2), "what comes back is opened again, by its webhook alone"
+    await discrepancies.explain_discrepancy(world.platform, again.id, "Its address is on the way.")
+    assert (await fail()).state == "EXPLAINED"
+
+
+async def test_a_finalization_problem_that_is_told_too_late_opens_nothing(world: World) -> None:
+    """The webhook of the problem was looked at before the push, and is applied after it."""
     _, invoice = await overdue(world)
     url = f"/_sandbox/invoices/{invoice.stripe_invoice_id}/finalization_error"
-    for _ in range(2):
-        (await world.stripe.post(url, json={"message": "The customer has no address."})).raise_for_status()
-        await world.work()
-    [found] = await Discrepancy.all()
-    assert (found.kind, found.subject) == ("FINALIZATION", str(invoice.id))
-    assert found.evidence["reason"] == "The customer has no address."
+    (await world.stripe.post(url, json={"message": "The customer has no address."})).raise_for_status()
+    await world.work()
+    assert await Discrepancy.all() == []
 
 
 async def test_a_deleted_draft_is_a_discrepancy(world: World) -> None:
@@ -209,7 +231,12 @@ async def test_a_deleted_draft_is_a_discrepancy(world: World) -> None:
     _, invoice = await overdue_draft(world)
     (await world.stripe.delete(f"/v1/invoices/{invoice.stripe_invoice_id}", headers=STRIPE)).raise_for_status()
     await world.work()
-    assert {(d.kind, bool(d.explanation)) for d in await Discrepancy.all()} == {("INVOICE_DELETED", True)}
+    [found] = await Discrepancy.all()
+    assert (found.kind, found.subject) == ("INVOICE_MISSING", str(invoice.id))
+    assert (
+        found.explanation
+        == f"Our invoice of 1.00 USD is not at Stripe. Stripe has no invoice {invoice.stripe_invoice_id}."
+    )
     late = await deliver(world, "evt_late", "invoice.updated", invoice.stripe_invoice_id or "")
     assert (late.state, late.note) == ("IGNORED", stripe_events.IS_GONE)
 
@@ -239,14 +266,22 @@ async def overdue_draft(world: World) -> tuple[str, Invoice]:
 
 
 async def test_a_deleted_customer_is_a_discrepancy(world: World) -> None:
-    await sign_up(world)
+    customer = await sign_up(world)
     [theirs] = (await stripe_books(world))["customer"]
     alive = await deliver(world, "evt_x", "customer.deleted", theirs["id"])
     assert (alive.state, alive.note) == ("IGNORED", "the customer still exists at Stripe")
     (await world.stripe.delete(f"/v1/customers/{theirs['id']}", headers=STRIPE)).raise_for_status()
     await world.work()
     [found] = await Discrepancy.all()
-    assert (found.kind, found.subject) == ("CUSTOMER_DELETED", theirs["id"])
+    assert (found.kind, found.subject, found.state) == ("CUSTOMER", "customer", "OPEN")
+    assert [f["explanation"] for f in (await reconcile(world))["differences"]] == [found.explanation]
+    assert (await Discrepancy.get(id=found.id)).times == 1, "webhook and comparison tell of the same"
+    await do(world.operator, "deprovisionTenant", "tenant { state }", tenantId=customer.id)
+    await world.work()
+    assert (await reconcile(world))["isClean"], "who has left and owes nothing needs none"
+    assert (await Discrepancy.get(id=found.id)).state == "RESOLVED"
+    late = await deliver(world, "evt_late", "customer.deleted", theirs["id"])
+    assert (late.state, (await Discrepancy.get(id=found.id)).state) == ("APPLIED", "RESOLVED")
 
 
 async def test_a_webhook_before_our_own_commit_waits(world: World) -> None:

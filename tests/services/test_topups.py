@@ -176,6 +176,29 @@ async def test_a_passed_quota_upgrades_the_plan(world: World) -> None:
     assert again["decision"]["plan"] == {"code": "middle"}, "a repeat tells the first decision"
 
 
+async def test_an_upgrade_reaches_stripe_when_the_period_is_closed(world: World) -> None:
+    """What is billed there is ours all along: its item of zero gets the name of the plan."""
+    customer = await chain(world)
+    await world.work()
+
+    async def billed_by() -> list[str]:
+        books = await stripe_books(world)
+        names = {product["id"]: product["name"] for product in books["product"]}
+        [subscription] = books["subscription"]
+        return [names[item["price"]["product"]] for item in subscription["items"]["data"]]
+
+    before = await billed_by()
+    for number in range(5):
+        await upload(customer, f"k{number}")
+    await world.work()
+    assert await billed_by() == before
+    await world.travel_to(START + timedelta(days=31))
+    await world.work()
+    await customer.close()
+    await world.work()
+    assert (await billed_by(), await plan_of(customer)) == (["Top"], "top")
+
+
 async def test_asking_upgrades_nothing(world: World) -> None:
     customer = await chain(world)
     decision = (await check(customer, 3, "documents_created"))["decision"]

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+import httpx
 
 from storage.credits import CreditGrant
 from storage.invoices import Invoice, InvoiceKind, InvoiceState
@@ -17,6 +19,7 @@ from tests.services.order_steps import call_stripe, dispute, open_checkout
 from tests.services.spoiling import spoil
 from tests.services.steps import Customer, Json, global_id, stripe_books
 from tests.services.terms import cancel, change_plan, change_seats, discount, resume
+from tests.world import World
 from tests.year.agenda import Deed
 from tests.year.cast import START, TRIES, Role, terms_of
 
@@ -212,7 +215,7 @@ class Actor:
     async def _refund(self, deed: Deed, charge: str | None) -> str:
         if charge is None:
             return NOTHING
-        await call_stripe(self.customer.world, "/v1/refunds", charge=charge, amount=50 + deed.dice.randint(0, 50))
+        await insist(self.customer.world, deed.key, "/v1/refunds", charge=charge, amount=50 + deed.dice.randint(0, 50))
         return DONE
 
     async def _dispute(self, deed: Deed, charge: str | None) -> str:
@@ -258,6 +261,25 @@ class Actor:
         amount = added[position] + 70
         await spoil(self.customer.world, "line", theirs["id"], do="change", position=position, amount=amount)
         return DONE
+
+
+async def insist(world: World, key: str, path: str, **form: Any) -> None:
+    """A call of the operator's own to Stripe, repeated until it is answered; with another key after a failure, which
+    Stripe may remember, and of which nothing has come.
+    """
+    failures = 0
+    for _ in range(TRIES):
+        try:
+            await call_stripe(world, path, f"{key}:{failures}", **form)
+        except httpx.HTTPStatusError as refusal:
+            if refusal.response.status_code not in (409, 429, 500):
+                raise
+            failures += refusal.response.status_code == 500
+        except httpx.ReadTimeout:
+            continue
+        else:
+            return
+    raise AssertionError(f"Stripe does not answer {path}")
 
 
 def _of_one(answer: Json) -> str:

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.stripe.sandbox import payments
+from integrations.stripe.sandbox.amounts import check_step
 from integrations.stripe.sandbox.books import Books, Object, created_in, paged
 from integrations.stripe.sandbox.collection import HOUR, SMALLEST_CHARGE
 from integrations.stripe.sandbox.endpoint import Endpoint
@@ -68,6 +69,8 @@ def create_session(books: Books, params: CreateSession) -> Object:
     if len(currencies) != 1:
         raise StripeFailure("All line items have the same currency.", param="line_items")
     now, [currency] = books.now(), currencies
+    for item in params.line_items:
+        check_step(item.price_data.unit_amount, currency, "line_items")
     total = sum(item.price_data.unit_amount * item.quantity for item in params.line_items)
     if total < SMALLEST_CHARGE.get(currency, 50):
         raise StripeFailure(

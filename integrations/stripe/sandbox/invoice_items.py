@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.stripe.sandbox import collection
+from integrations.stripe.sandbox.amounts import check_step
 from integrations.stripe.sandbox.books import Books, Object, created_in, paged
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
@@ -79,6 +80,7 @@ def create_invoice_item(books: Books, params: CreateInvoiceItem) -> Object:
     currency = params.currency or (invoice["currency"] if invoice else None)
     if currency is None:
         raise StripeFailure("Missing required param: currency.", code="parameter_missing", param="currency")
+    check_step(params.amount, currency, "amount")
     if params.subscription is not None:
         books.get("subscription", params.subscription, "subscription")
     now = books.now()

@@ -4,12 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from integrations.stripe.sandbox.books import Books, Object, paged
+from integrations.stripe.sandbox.amounts import check_step
+from integrations.stripe.sandbox.books import Books, Object, created_in, paged
 from integrations.stripe.sandbox.endpoint import Endpoint
 from integrations.stripe.sandbox.failures import StripeFailure
-from integrations.stripe.sandbox.forms import Metadata, Page, Params
+from integrations.stripe.sandbox.forms import Metadata, Page, Params, Range
 
-DisputeStatus = Literal["won", "lost", "under_review", "warning_closed"]
+DisputeStatus = Literal["won", "lost", "needs_response", "under_review", "warning_closed"]
 CLOSED = ("won", "lost", "warning_closed")
 
 
@@ -24,6 +25,11 @@ class CreateRefund(Params):
 class ListRefunds(Page):
     charge: str | None = None
     payment_intent: str | None = None
+    created: Range | int | None = None
+
+
+class ListDisputes(ListRefunds):
+    """Disputes are listed by the same parameters."""
 
 
 def create_refund(books: Books, params: CreateRefund) -> Object:
@@ -37,6 +43,7 @@ def create_refund(books: Books, params: CreateRefund) -> Object:
         raise StripeFailure(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount"
         )
+    check_step(amount, charge["currency"], "amount")
     refund = books.new(
         "refund",
         created=books.now(),
@@ -83,8 +90,8 @@ def fail_refund(books: Books, refund: Object) -> None:
     books.emit("refund.failed", refund)
 
 
-def open_dispute(books: Books, charge: Object, amount: int | None) -> Object:
-    """The customer's bank takes the money back until the dispute is decided."""
+def open_dispute(books: Books, charge: Object, amount: int | None, *, is_inquiry: bool = False) -> Object:
+    """The customer's bank takes the money back until the dispute is decided; or only asks, for now."""
     if charge["disputed"]:
         raise StripeFailure("the charge is disputed already")
     charge["disputed"] = True
@@ -108,7 +115,7 @@ def open_dispute(books: Books, charge: Object, amount: int | None) -> Object:
         metadata={},
         payment_intent=charge["payment_intent"],
         reason="fraudulent",
-        status="needs_response",
+        status="warning_needs_response" if is_inquiry else "needs_response",
     )
     books.emit("charge.dispute.created", dispute)
     return dispute
@@ -121,8 +128,16 @@ def decide_dispute(books: Books, dispute: Object, status: DisputeStatus) -> None
 
 
 def list_refunds(books: Books, params: ListRefunds) -> Object:
-    found = books.all("refund", charge=params.charge, payment_intent=params.payment_intent)
-    return paged(found, params, "/v1/refunds")
+    return paged(_listed(books, "refund", params), params, "/v1/refunds")
+
+
+def list_disputes(books: Books, params: ListDisputes) -> Object:
+    return paged(_listed(books, "dispute", params), params, "/v1/disputes")
+
+
+def _listed(books: Books, kind: str, params: ListRefunds) -> list[Object]:
+    found = books.all(kind, charge=params.charge, payment_intent=params.payment_intent)
+    return [one for one in found if created_in(one, params.created)]
 
 
 def retrieve_refund(books: Books, params: Params, refund_id: str) -> Object:
@@ -168,5 +183,6 @@ ENDPOINTS = (
     Endpoint("POST", "/v1/refunds", CreateRefund, create_refund),
     Endpoint("GET", "/v1/refunds", ListRefunds, list_refunds),
     Endpoint("GET", "/v1/refunds/{id}", Params, retrieve_refund),
+    Endpoint("GET", "/v1/disputes", ListDisputes, list_disputes),
     Endpoint("GET", "/v1/disputes/{id}", Params, retrieve_dispute),
 )

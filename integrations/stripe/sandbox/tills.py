@@ -32,7 +32,7 @@ class PayOrder(Order):
 
 
 class DisputeOrder(Order):
-    status: Literal["opened"] | DisputeStatus
+    status: Literal["opened", "inquired"] | DisputeStatus
     amount: int | None = Field(default=None, ge=1)
 
 
@@ -76,8 +76,10 @@ class Tills:
         """A bank opens a dispute of a charge, or decides the one that there is."""
         order = await _read(request, DisputeOrder)
         charge = self._books.get("charge", request.path_params["id"])
-        if order.status == "opened":
-            return JSONResponse(self._books.shown(refunds.open_dispute(self._books, charge, order.amount)))
+        if order.status == "opened" or order.status == "inquired":
+            is_inquiry = order.status == "inquired"
+            opened = refunds.open_dispute(self._books, charge, order.amount, is_inquiry=is_inquiry)
+            return JSONResponse(self._books.shown(opened))
         found = self._books.all("dispute", charge=charge["id"])
         if not found:
             raise StripeFailure("the charge is not disputed")

@@ -16,5 +16,5 @@ CREATE INDEX IF NOT EXISTS job_due_other ON job (run_at) WHERE state = 'WAITING'
 class Migration(TortoiseMigration):
     """Applied once, in a transaction."""
 
-    dependencies = [("inkmeter", "0011_operations")]  # noqa: RUF012
+    dependencies = [("inkmeter", "0012_hot_tables")]  # noqa: RUF012
     operations = [run_sql(TABLES)]  # noqa: RUF012 - Tortoise's own declaration
