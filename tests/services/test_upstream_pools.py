@@ -62,6 +62,16 @@ async def test_a_pool_that_nobody_uses(world: World) -> None:
     assert await pool(world, on="2026-12-31") is not None
 
 
+async def test_a_pool_beyond_all_need_lasts_to_its_end(world: World) -> None:
+    acme = await sign_up(world, INVITES)
+    await acme.send(1)
+    assert (await set_pool(world, 10**12))["userErrors"] == []
+    found = await pool(world)
+    assert found is not None
+    assert (found["remaining"], found["exhaustsAt"]) == (str(10**12 - 1), None)
+    assert problems(await set_pool(world, 10**12 + 1)) == {"units": "is a number from 1 to 1000000000000"}
+
+
 async def test_pools_do_not_overlap(world: World) -> None:
     await set_pool(world, 10, "2026-01-01", "2026-07-01")
     assert refused(await set_pool(world, 5, "2026-06-30", "2027-01-01"))["__typename"] == "Conflict"
