@@ -111,7 +111,7 @@ async def read_pool(platform: Platform, at: date | None = None) -> PoolReport | 
     fixed = _fixed_cost(table, start, seen)
     shares = await _shares(used, recent, before, fixed)
     total = sum(used.values())
-    exhausts_at = _exhausts_at(pool.units - total, sum(recent.values()), seen, end)
+    exhausts_at = _exhausts_at(pool.units - total, sum(recent.values()), max(seen, start), end)
     return PoolReport(pool, total, fixed, exhausts_at, shares, _drivers(shares))
 
 
@@ -127,7 +127,9 @@ def _fixed_cost(table: CostTable, start: datetime, until: datetime) -> Money:
 
 
 def _exhausts_at(left: int, recent: int, now: datetime, end: datetime) -> datetime | None:
-    """When the last unit goes at the pace of the last 30 days; now if none is left."""
+    """When the last unit goes at the pace of the last 30 days; now if none is left. A pool that has not begun yet is
+    used from its first day on: `now` is that day.
+    """
     if left <= 0:
         return now
     if not recent:
