@@ -38,7 +38,7 @@ async def margin_report(
 
 def _months(month: str | None, period: types.MonthsInput | None) -> tuple[date, date]:
     if (month is None) == (period is None):
-        raise InvalidInput([Problem(("month",), "is needed, or else period")])
+        raise InvalidInput([Problem(("month",), "is needed, or else period, and not both")])
     if month is not None:
         first, end = upstream_reconciling.check_month(month)
         return first.date(), end.date()

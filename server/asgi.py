@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -76,6 +76,9 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
     async def home(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
+    async def nobody_listens(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # the caller has gone in the middle of a body: its own affair, and no error
+
     view = GraphQLView(
         graphql_schema(introspection=settings.introspection),
         get_context,
@@ -91,7 +94,7 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
                 "/documents",
                 documents.upload_route(get_platform),
                 methods=["POST"],
-                max_body_size=settings.max_pdf_bytes + 1,
+                max_body_size=documents.NO_LIMIT,
             ),
             Route("/documents/{document_id}/signed", documents.download_route(get_platform), methods=["GET"]),
             Route("/usage", usage_route(get_platform), methods=["POST"]),
@@ -109,6 +112,7 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
             ),
             Route("/health", health),
         ],
+        exception_handlers={ClientDisconnect: nobody_listens},
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
     )

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from strawberry.printer import print_schema
 
-from inkmeter.clock import SystemClock, TravelClock
+from inkmeter.clock import Clock, SystemClock, TravelClock
 from integrations.signnow.sandbox.app import create_app as create_signnow
 from integrations.stripe.sandbox.app import create_app as create_stripe
 from server import serving
@@ -92,15 +92,18 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _serve_sandbox(settings: Settings) -> None:
-    async with open_sandboxes(settings, SystemClock()) as boxes:
+    clock = TravelClock()  # one for all three, so that Stripe's control plane can let a month pass
+    async with open_sandboxes(settings, clock) as boxes:
         out.print(f"SignNow sandbox  {boxes.signnow_url}\nStripe sandbox   {boxes.stripe_url}", soft_wrap=True)
         out.print(f"Operator's key   {OPERATOR_KEY}", soft_wrap=True)
-        await _run_checked(boxes.settings, boxes.listener, operator_key=OPERATOR_KEY)
+        await _run_checked(boxes.settings, boxes.listener, clock, operator_key=OPERATOR_KEY)
 
 
-async def _run_checked(settings: Settings, listener: socket.socket, operator_key: str | None = None) -> None:
+async def _run_checked(
+    settings: Settings, listener: socket.socket, clock: Clock | None = None, operator_key: str | None = None
+) -> None:
     """Open everything once before serving, so that what is wrong is one line and not a log."""
-    async with open_platform(settings) as platform:
+    async with open_platform(settings, clock=clock) as platform:
         if operator_key is not None:
             await keys.ensure_key(platform, operator_key)
         application = create_app(settings, platform=lambda: contextlib.nullcontext(platform))

@@ -28,6 +28,8 @@ from services.tenants import Tenant
 STATUS: Final = {"NOT_FOUND": 404, "INVALID_INPUT": 400, "NOT_PERMITTED": 403, "UPSTREAM_UNAVAILABLE": 503}
 """HTTP's word for a refusal; 409 for the others."""
 KEY: Final = "idempotency-key"
+NO_LIMIT: Final = 2**63
+"""For Starlette's own limit of a body, which would refuse without a word about what fits: the handler has one."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 Act = Callable[[Platform, Tenant, Request], Awaitable[Response]]
@@ -57,8 +59,13 @@ def _guarded(get_platform: Callable[[], Platform], act: Act) -> Handler:
     return answer
 
 
+class _TooLarge(InvalidInput):
+    """The body is no file that is taken, however it goes on."""
+
+
 def _refused(refusal: Refused) -> Response:
-    return refusal_response(refusal.code, refusal.message, STATUS.get(refusal.code, 409))
+    status = 413 if isinstance(refusal, _TooLarge) else STATUS.get(refusal.code, 409)
+    return refusal_response(refusal.code, refusal.message, status)
 
 
 async def _upload(platform: Platform, tenant: Tenant, request: Request) -> Response:
@@ -72,13 +79,17 @@ async def _upload(platform: Platform, tenant: Tenant, request: Request) -> Respo
 
 
 async def _receive_file(platform: Platform, request: Request, path: Path) -> None:
-    """Write the body to a file. Raises InvalidInput as soon as it is too large."""
+    """Write the body to a file. Raises InvalidInput as soon as it is too large, or says that it will be."""
     most, size = platform.terms.max_pdf_bytes, 0
+    too_large = _TooLarge([Problem(("content",), documents.too_large(most))])
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > most:
+        raise too_large
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise InvalidInput([Problem(("content",), documents.too_large(most))])
+                raise too_large
             await asyncio.to_thread(file.write, chunk)
 
 

@@ -47,6 +47,7 @@ async def open_sandboxes(settings: Settings, clock: Clock) -> AsyncIterator[Sand
             stack.enter_context(contextlib.closing(listen(settings.host, port))) for port in ports
         ]
         ours = address(listener)
+        account = accounts.SandboxAccount()
         stripe = create_stripe(
             clock=clock, api_key=STRIPE_KEY, webhook_url=f"{ours}/webhooks/stripe", webhook_secret=STRIPE_SECRET
         )
@@ -61,7 +62,9 @@ async def open_sandboxes(settings: Settings, clock: Clock) -> AsyncIterator[Sand
                     "database_url": f"sqlite:///{Path(folder) / 'inkmeter.sqlite3'}",
                     "public_url": ours,
                     "signnow_api_base": signnow_url,
-                    "signnow_api_key": SecretStr(accounts.SandboxAccount().api_key),
+                    "signnow_api_key": SecretStr(account.api_key),
+                    "signnow_client_id": account.client_id,
+                    "signnow_client_secret": SecretStr(account.client_secret),
                     "signnow_webhook_secret": SecretStr(SIGNNOW_SECRET),
                     "stripe_api_base": stripe_url,
                     "stripe_api_key": SecretStr(STRIPE_KEY),

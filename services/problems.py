@@ -66,8 +66,8 @@ class Problems:
             return False
         digits = collected_digits(currency) if is_collected else currency_digits(currency)
         minor = amount.scaleb(digits, WIDE)
-        size = "above zero" if least else "of zero or more"
-        rule = f"is an amount {size}, with at most {digits} digits after the point"
+        size = " above zero" if least > 0 else " of zero or more" if least == 0 else ""
+        rule = f"is an amount{size}, with at most {digits} digits after the point"
         return self.check(minor == minor.to_integral_value() and least <= minor < 2**63, rule, *path)
 
     @property

@@ -115,6 +115,8 @@ async def _carry_out(platform: Platform, tenant: Tenant, check: Check, mode: Mod
         return [Found(tenant, found, finding.repair_of(found)) for found in finding.differences]
     rows = await discrepancies.note_differences(platform, tenant, known, check.scope, check.kinds, finding.differences)
     found = [Found(tenant, difference, finding.repair_of(difference), row) for difference, row in rows]
+    if len(rows) < len(finding.differences):
+        found += await _left_to_others(tenant, check, finding, rows)
     if not mode.repair or not any(entry.is_open and entry.repair for entry in found):
         return found
     outcome = [await _repair(entry, finding) for entry in found]
@@ -130,6 +132,15 @@ async def _carry_out(platform: Platform, tenant: Tenant, check: Check, mode: Mod
             _as_it_stands(entry, entry.discrepancy is not None and entry.discrepancy.id in still) for entry in outcome
         ]
     return outcome
+
+
+async def _left_to_others(
+    tenant: Tenant, check: Check, finding: Finding, noted: Sequence[tuple[Difference, Discrepancy]]
+) -> list[Found]:
+    """Differences whose row somebody else has changed since: told as they stand now, and repaired by whoever did."""
+    now, ours = await discrepancies.known_of(tenant.id, check.scope), [difference for difference, _ in noted]
+    others = [difference for difference in finding.differences if difference not in ours]
+    return [Found(tenant, other, None, now.get((other.kind.value, other.subject))) for other in others]
 
 
 async def _repair(entry: Found, finding: Finding) -> Found:

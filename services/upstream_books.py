@@ -146,12 +146,12 @@ def _check(records: Sequence[NewRecord], source: str) -> None:
         if isinstance(what, NewBill):
             problems.check_text(what.number, *path, "number")
             problems.check(what.currency in CURRENCY_DIGITS, "is not an ISO 4217 currency code", *path, "currency")
-            if problems.check_amount(abs(what.amount), what.currency, *path, "amount", is_collected=False):
+            if problems.check_amount(what.amount, what.currency, *path, "amount", least=-(2**63), is_collected=False):
                 minor = abs(booked_money(what.amount, what.currency).minor)
                 problems.check(minor <= MAX_BILL, "is more than any bill", *path, "amount")
             key = what.number
         else:
-            problems.check(0 <= what.invites < 2**53, "is a number of zero or more", *path, "invites")
+            problems.check(0 <= what.invites < 2**53, "is a number from 0 to 2^53 - 1", *path, "invites")
             for name, text in (("folder", what.folder), ("user", what.user)):
                 if text is not None:
                     problems.check_text(text, *path, name)

@@ -22,6 +22,8 @@ from storage.upstream_events import upstream_events
 RECENT: Final = timedelta(days=30)
 """The days on which the forecast is made."""
 MAX_DRIVERS: Final = 5
+MAX_UNITS: Final = 10**12
+"""The most invites of a pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ async def set_pool(platform: Platform, units: int, first: date, end: date) -> In
     another pool has one of these days.
     """
     problems = Problems()
-    problems.check(1 <= units < 2**53, "is a number above zero", "units")
+    problems.check(1 <= units <= MAX_UNITS, f"is a number from 1 to {MAX_UNITS}", "units")
     problems.check(first < end, "is after from", "to")
     problems.check(first.year >= 1970 and end.year < 9000, "is from 1970 to 8999", "from")
     problems.refuse()
@@ -109,7 +111,7 @@ async def read_pool(platform: Platform, at: date | None = None) -> PoolReport | 
     fixed = _fixed_cost(table, start, seen)
     shares = await _shares(used, recent, before, fixed)
     total = sum(used.values())
-    exhausts_at = _exhausts_at(pool.units - total, sum(recent.values()), seen, end)
+    exhausts_at = _exhausts_at(pool.units - total, sum(recent.values()), max(seen, start), end)
     return PoolReport(pool, total, fixed, exhausts_at, shares, _drivers(shares))
 
 
@@ -125,13 +127,20 @@ def _fixed_cost(table: CostTable, start: datetime, until: datetime) -> Money:
 
 
 def _exhausts_at(left: int, recent: int, now: datetime, end: datetime) -> datetime | None:
-    """When the last unit goes at the pace of the last 30 days; now if none is left."""
+    """When the last unit goes at the pace of the last 30 days; now if none is left. A pool that has not begun yet is
+    used from its first day on: `now` is that day.
+    """
     if left <= 0:
         return now
     if not recent:
         return None
-    wait = RECENT * left // recent
-    return now + wait if wait < end - now else None
+    # In whole numbers: what a large pool would last is more than a timedelta can hold.
+    wait = left * _micros(RECENT) // recent
+    return now + timedelta(microseconds=wait) if wait < _micros(end - now) else None
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
 
 
 async def _shares(

@@ -98,7 +98,7 @@ def check_month(month: str) -> tuple[datetime, datetime]:
         is_month = len(month) == 7 and 1970 <= read_days(month)[0].year < 9000
     except ValueError:
         is_month = False
-    problems.check(is_month, "is a month such as 2026-03", "month")
+    problems.check(is_month, "is a month such as 2026-03, from 1970 to 8999", "month")
     problems.refuse()
     return month_start(month), month_start(next_month(month))
 

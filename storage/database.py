@@ -1,7 +1,7 @@
 """Opening the database, transactions, and the few SQL idioms that everything above the ORM is made of.
 
-SQL is written once, with `?` for parameters and in what SQLite and PostgreSQL both speak; `lock` is the one word that
-differs: PostgreSQL locks rows, SQLite has one writer at a time and needs no more.
+SQL is written once, with `?` for parameters and in what SQLite and PostgreSQL both speak; `lock` and `lock_table` are
+what differs: PostgreSQL locks rows, or a table; SQLite has one writer at a time and needs no more.
 """
 
 import contextlib
@@ -201,6 +201,13 @@ async def row(sql: str, *values: Any) -> dict[str, Any] | None:
 def lock(strength: str = "UPDATE") -> str:
     """The end of a SELECT that keeps its rows until the transaction ends: UPDATE alone, SHARE with other readers."""
     return f" FOR {strength}" if is_postgres() else ""
+
+
+async def lock_table(name: str) -> None:
+    """Let nobody else write to a table until the transaction ends: for rules that no unique key can keep."""
+    client = get_connection("default")
+    if client.capabilities.dialect == "postgres":
+        await client.execute_query(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def _numbered(sql: str, client: BaseDBAsyncClient) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from tortoise.fields import BigIntField, CharEnumField, TextField, UUIDField
 from tortoise.models import Model
 
-from storage.database import rows
+from storage.database import lock_table, rows
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
 
@@ -109,7 +109,10 @@ async def put_rate(rate: UpstreamRate) -> None:
 
 
 async def put_pool(pool: InvitePool) -> None:
-    """Store a pool, in place of one that begins on the same day."""
+    """Store a pool, in place of one that begins on the same day. Pools are stored one after the other, so that the
+    transaction sees all others.
+    """
+    await lock_table("invite_pool")
     await rows(
         "INSERT INTO invite_pool (starts_on, ends_on, id, units, updated_at) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (starts_on) DO UPDATE SET ends_on = excluded.ends_on, units = excluded.units, "

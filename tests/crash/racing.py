@@ -1,12 +1,14 @@
-"""What processes do that race for the units of one tenant."""
+"""What processes do that race for the units of one tenant, or for the days of a pool."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
+from datetime import date
 from uuid import UUID
 
-from inkmeter.errors import OutcomeUnknown, QuotaExceeded
-from services import credits, operations
+from inkmeter.errors import Conflict, OutcomeUnknown, QuotaExceeded
+from services import credits, operations, upstream_pools
 from services.commands import Intent
 from services.operations import OperationKind, StoredOperation
 from services.platform import Platform
@@ -97,3 +99,14 @@ async def refund_all(place: Place, tenant_id: int, grant_id: UUID, keys: Sequenc
     async with place.platform() as platform:
         taken = [await credits.refund_credits(platform, tenant_id, grant_id, 1, key) for key in keys]
         return [one.refund.minor if one.refund is not None else 0 for one in taken]
+
+
+async def set_pools(place: Place, month: int, years: Sequence[int]) -> list[int]:
+    """Say for each of the years that SignNow's plan has a pool from this month on; answers the years that took it."""
+    taken = []
+    async with place.platform() as platform:
+        for year in years:
+            with contextlib.suppress(Conflict):
+                await upstream_pools.set_pool(platform, 10, date(year, month, 1), date(year + 1, 1, 1))
+                taken.append(year)
+    return taken

@@ -10,6 +10,8 @@ from tests.server.command_line import run, running
 
 VIEWER = "{ viewer { role tenant { name } } }"
 PROVISION = "mutation ($input: ProvisionTenantInput!) { provisionTenant(input: $input) { tenant { id state } } }"
+POOL = "mutation ($input: SetInvitePoolInput!) { setInvitePool(input: $input) { userErrors { message } } }"
+TODAYS_POOL = "{ invitePool { units } }"
 SERVING = r"Serving (http://127\.0\.0\.1:\d+)/graphql, "
 
 
@@ -57,6 +59,13 @@ def test_serve_with_sandboxes(tmp_path: Path) -> None:
         assert made["state"] == "ACTIVE"
         customers = httpx.get(f"{stripe}/v1/customers", headers={"authorization": "Bearer sk_test_inkmeter"})
         assert [customer["name"] for customer in customers.json()["data"]] == ["Acme"]
+        in_2031 = {"units": "5", "from": "2031-01-01", "to": "2032-01-01"}
+        assert ask(url, key, POOL, input=in_2031)["setInvitePool"]["userErrors"] == []
+        assert ask(url, key, TODAYS_POOL)["invitePool"] is None
+        assert httpx.post(f"{stripe}/_sandbox/clock", json={"now": "2031-02-01T00:00:00Z"}).status_code == 200
+        signnow = served.wait_for(r"SignNow sandbox +(\S+)")
+        assert httpx.get(f"{signnow}/_sandbox/clock").json()["now"].startswith("2031-02-01")
+        assert ask(url, key, TODAYS_POOL)["invitePool"] == {"units": "5"}, "one clock for all three"
         served.stop(signal.SIGINT)
     assert not Path("inkmeter.sqlite3").exists(), "a sandbox has a database of its own"
 

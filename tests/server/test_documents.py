@@ -4,9 +4,12 @@ import base64
 import hashlib
 import io
 import zipfile
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Message, Scope
 
 from tests.services.steps import Customer, fault, quota, sign_up, signnow_books
 from tests.world import OPERATOR_KEY, World, open_world
@@ -14,8 +17,14 @@ from tests.world import OPERATOR_KEY, World, open_world
 pytestmark = pytest.mark.anyio
 
 
+async def in_pieces(thousands: int) -> AsyncIterator[bytes]:
+    """A body that does not say how long it is."""
+    for _ in range(thousands):
+        yield bytes(1000)
+
+
 async def upload(
-    customer: Customer, content: bytes, key: str | None = "up", name: str = "Lease", **more: str
+    customer: Customer, content: bytes | AsyncIterator[bytes], key: str | None = "up", name: str = "Lease", **more: str
 ) -> httpx.Response:
     headers = {"authorization": f"Bearer {OPERATOR_KEY}"} | ({"idempotency-key": key} if key is not None else {})
     query = {"tenantId": customer.id, "name": name, **more}
@@ -93,11 +102,43 @@ async def test_keys_and_owners_are_checked(world: World) -> None:
 async def test_a_file_that_is_too_large_stops_early(database_url: str) -> None:
     async with open_world(database_url, max_pdf_bytes=4096) as world:
         customer = await sign_up(world)
-        answer = await upload(customer, b"%PDF-" + bytes(4092))
-        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_INPUT")
-        assert "4096 bytes" in answer.text
-        assert (await upload(customer, bytes(100_000))).status_code == 413
+        for content in (b"%PDF-" + bytes(4092), bytes(100_000), in_pieces(100)):
+            answer = await upload(customer, content)
+            assert (answer.status_code, answer.json()["code"]) == (413, "INVALID_INPUT")
+            assert "4096 bytes" in answer.text
         assert (await upload(customer, b"%PDF-" + bytes(4091), "fits")).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["/documents", "/usage", "/webhooks/stripe", "/webhooks/signnow"])
+async def test_a_caller_that_goes_away_in_a_body_is_no_error(database_url: str, path: str) -> None:
+    applications: list[ASGIApp] = []
+
+    def remember(application: ASGIApp) -> ASGIApp:
+        applications.append(application)
+        return application
+
+    async with open_world(database_url, door=remember) as world:
+        customer = await sign_up(world)
+        heard: Iterator[Message] = iter(
+            [{"type": "http.request", "body": b"%PDF-1.7", "more_body": True}, {"type": "http.disconnect"}]
+        )
+
+        async def receive() -> Message:
+            return next(heard)
+
+        async def send(_: Message) -> None:
+            """Nobody listens."""
+
+        scope: Scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "query_string": urlencode({"tenantId": customer.id, "name": "Lease"}).encode(),
+            "headers": [(b"authorization", f"Bearer {OPERATOR_KEY}".encode()), (b"idempotency-key", b"up")],
+        }
+        await applications[0](scope, receive, send)
+        assert (await upload(customer, world.pdf())).status_code == 201, "the key is free"
 
 
 async def test_a_download_that_cannot_begin_says_so_and_is_free(world: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from inkmeter.money import Money
 from services import discrepancies, reconciling, timetable
+from services.checking import check_invoices
 from services.comparing import Difference, DifferenceKind
 from storage.charges import Charge, ChargeKind
 from storage.discrepancies import Discrepancy
@@ -292,6 +293,30 @@ async def test_one_tenants_trouble_does_not_stop_the_others(world: World) -> Non
     await fault(world.stripe, "500", 3, on="/v1/customers", method="GET")
     report = await reconcile(world)
     assert (report["tenants"], len(report["failures"]), report["isClean"]) == (2, 1, False)
+
+
+async def test_what_another_one_opened_meanwhile_is_told_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared by two at once: the second finds the row of the first, and does not call the books clean."""
+    await join(world)
+    [theirs] = await invoices_at_stripe(world)
+    await spoil(world, "line", theirs["id"], do="add", amount=700)
+    known_of, looks = discrepancies.known_of, 0
+
+    async def known_before_the_other(tenant_id: int, scope: str) -> discrepancies.Known:
+        nonlocal looks
+        known = await known_of(tenant_id, scope)
+        looks += 1
+        if looks == 1:
+            assert not (await reconcile(world))["isClean"]
+        return known
+
+    monkeypatch.setattr(discrepancies, "known_of", known_before_the_other)
+    monkeypatch.setattr(reconciling, "CHECKS", [check_invoices])
+    report = await reconcile(world, repair=True)
+    assert (kinds(report), report["isClean"]) == (["STRIPE_ONLY"], False)
+    assert report["differences"][0]["discrepancy"]["times"] == 1
 
 
 async def test_an_older_look_opens_nothing_again(world: World) -> None:

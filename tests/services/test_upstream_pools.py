@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.services.steps import INVITES, do, problems, refused, sign_up
+from tests.services.steps import INVITES, Json, do, problems, refused, sign_up
 from tests.services.upstream_steps import POOL, pool, set_cost
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
 
 
-async def set_pool(world: World, units: int, start: str = "2026-01-01", end: str = "2027-01-01") -> dict[str, object]:
+async def set_pool(world: World, units: int, start: str = "2026-01-01", end: str = "2027-01-01") -> Json:
     return await do(
         world.operator, "setInvitePool", f"pool {{ {POOL} }}", **{"units": str(units), "from": start, "to": end}
     )
@@ -60,6 +60,24 @@ async def test_a_pool_that_nobody_uses(world: World) -> None:
     assert found["fixedCost"]["amount"] == "252.00"
     assert await pool(world, on="2027-01-01") is None
     assert await pool(world, on="2026-12-31") is not None
+
+
+async def test_a_pool_beyond_all_need_lasts_to_its_end(world: World) -> None:
+    acme = await sign_up(world, INVITES)
+    await acme.send(1)
+    assert (await set_pool(world, 10**12))["userErrors"] == []
+    found = await pool(world)
+    assert found is not None
+    assert (found["remaining"], found["exhaustsAt"]) == (str(10**12 - 1), None)
+    assert problems(await set_pool(world, 10**12 + 1)) == {"units": "is a number from 1 to 1000000000000"}
+
+
+async def test_a_pool_that_has_not_begun_is_used_from_its_first_day(world: World) -> None:
+    acme = await sign_up(world, INVITES)
+    await acme.send(1)
+    await set_pool(world, 2, "2026-06-01", "2027-01-01")
+    asked = await world.operator.ask('{ invitePool(on: "2026-06-01") { remaining exhaustsAt } }')
+    assert asked["invitePool"] == {"remaining": "2", "exhaustsAt": "2026-07-31T00:00:00Z"}
 
 
 async def test_pools_do_not_overlap(world: World) -> None:
