@@ -87,7 +87,8 @@ class _Problems(Refused):
     def __init__(self, problems: Sequence[Problem]) -> None:
         if not problems:
             raise ValueError("at least one problem is needed")
-        super().__init__("; ".join(f"{'.'.join(p.path)}: {p.message}" for p in problems))
+        told = (f"{'.'.join(p.path)}: {p.message}" if p.path else p.message for p in problems)
+        super().__init__("; ".join(told))
         self.problems = tuple(problems)
 
 

@@ -89,7 +89,7 @@ def _read(payload: bytes) -> SignNowCallback:
         event=event,
         document_id=document_id,
         invite_id=invite_id,
-        occurred_at=datetime.fromtimestamp(int(meta.get("timestamp", body.get("timestamp"))), UTC),
+        occurred_at=_moment(meta.get("timestamp", body.get("timestamp"))),
         body=without_token(payload),
     )
 
@@ -107,6 +107,13 @@ def _key(
         return f"{_FACTS[subject]}:{invite_id}"
     said = json.dumps([subject, meta.get("timestamp"), meta.get("initiator_id"), content], sort_keys=True)
     return f"{event}:{hashlib.sha256(said.encode()).hexdigest()}"
+
+
+def _moment(seconds: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise ValueError("timestamp is not a number of seconds since 1970") from None
 
 
 def _mapping(value: Any, name: str) -> Mapping[str, Any]:

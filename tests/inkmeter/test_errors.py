@@ -7,6 +7,7 @@ from inkmeter import errors
 from inkmeter.errors import (
     InkmeterError,
     InvalidConfig,
+    InvalidInput,
     NextPlan,
     PluginError,
     Problem,
@@ -43,6 +44,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 def test_every_error_has_a_docstring() -> None:
     assert all(error.__doc__ for error in public(InkmeterError))
+
+
+def test_a_problem_of_all_of_it_has_no_path_in_front() -> None:
+    assert InvalidInput([Problem((), "needs a line")]).message == "needs a line"
 
 
 def test_problems_are_all_in_the_message() -> None:

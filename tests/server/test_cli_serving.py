@@ -10,6 +10,9 @@ from tests.server.command_line import run, running
 
 VIEWER = "{ viewer { role tenant { name } } }"
 PROVISION = "mutation ($input: ProvisionTenantInput!) { provisionTenant(input: $input) { tenant { id state } } }"
+CONSENT = """query ($tenantId: ID) {
+    signNowAuthorizationUrl(tenantId: $tenantId, redirectUri: "https://app.test/back", state: "s")
+}"""
 POOL = "mutation ($input: SetInvitePoolInput!) { setInvitePool(input: $input) { userErrors { message } } }"
 TODAYS_POOL = "{ invitePool { units } }"
 SERVING = r"Serving (http://127\.0\.0\.1:\d+)/graphql, "
@@ -59,6 +62,9 @@ def test_serve_with_sandboxes(tmp_path: Path) -> None:
         assert made["state"] == "ACTIVE"
         customers = httpx.get(f"{stripe}/v1/customers", headers={"authorization": "Bearer sk_test_inkmeter"})
         assert [customer["name"] for customer in customers.json()["data"]] == ["Acme"]
+        own = {**tenant, "externalReference": "b", "isolation": "DEDICATED_USER"}
+        waiting = ask(url, key, PROVISION, input=own)["provisionTenant"]["tenant"]
+        assert "client_id=" in ask(url, key, CONSENT, tenantId=waiting["id"])["signNowAuthorizationUrl"]
         in_2031 = {"units": "5", "from": "2031-01-01", "to": "2032-01-01"}
         assert ask(url, key, POOL, input=in_2031)["setInvitePool"]["userErrors"] == []
         assert ask(url, key, TODAYS_POOL)["invitePool"] is None

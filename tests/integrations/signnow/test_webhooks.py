@@ -73,6 +73,13 @@ def test_a_signed_body_without_sense_is_rejected(payload: bytes) -> None:
         verify(payload, sign(payload, "s"), "s")
 
 
+@pytest.mark.parametrize("moment", [b"null", b"[]", b'"noon"', b"1e400", b"99999999999999"])
+def test_a_time_that_is_none_is_named(moment: bytes) -> None:
+    payload = b'{"meta": {"event": "user.document.open", "timestamp": ' + moment + b"}}"
+    with pytest.raises(WebhookRejected, match="timestamp is not a number of seconds since 1970"):
+        verify(payload, sign(payload, "s"), "s")
+
+
 @pytest.mark.parametrize(
     ("event", "key"),
     [
