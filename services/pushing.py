@@ -51,7 +51,7 @@ async def push_invoice(platform: Platform, job: Job) -> None:
     """The job. Each line's Stripe id is stored as soon as it is known; a repeat adds only what is missing."""
     invoice = await Invoice.get(tenant_id=job.tenant_id, id=job.dedup)
     theirs = await _find_theirs(platform, job, invoice)
-    await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
+    await _note_theirs(invoice, theirs)
     # What was finalized without us may be paid, too, and its webhooks may have come: it is asked about at once.
     follow_in = FOLLOW_EVERY if theirs.status == "draft" else timedelta()
     if theirs.status != "draft" and theirs.subtotal != await stripe_lines.due_at_stripe(invoice):
@@ -77,6 +77,16 @@ async def push_invoice(platform: Platform, job: Job) -> None:
         await Invoice.filter(tenant_id=job.tenant_id, id=invoice.id).update(pushed_at=platform.clock.now())
         await discrepancies.resolve(platform, job.tenant_id, HOLD_A_PUSH, str(invoice.id))
         await jobs.add_job(platform, tenant_id=job.tenant_id, topic=FOLLOW, dedup=str(invoice.id), run_in=follow_in)
+
+
+async def _note_theirs(invoice: Invoice, theirs: StripeInvoice) -> None:
+    """Keep the id of Stripe's invoice; what was on another one, which is gone, goes onto this one anew."""
+    if invoice.stripe_invoice_id == theirs.id:
+        return
+    async with transaction():
+        if invoice.stripe_invoice_id:
+            await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).update(stripe_item_id=None)
+        await Invoice.filter(tenant_id=invoice.tenant_id, id=invoice.id).update(stripe_invoice_id=theirs.id)
 
 
 async def _finalize(platform: Platform, job: Job, invoice: Invoice, theirs: StripeInvoice) -> StripeInvoice:

@@ -20,7 +20,7 @@ from storage import discrepancies as stored
 from storage.charges import Charge, ChargeKind
 from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy
-from storage.invoices import Invoice, InvoiceState, LineItem
+from storage.invoices import Invoice, InvoiceState
 from storage.jobs import revive_job
 from storage.subscriptions import PeriodState, enter_period
 
@@ -161,11 +161,7 @@ class Resender:
         tenant_id, dedup, now = self.invoice.tenant_id, str(self.invoice.id), self.platform.clock.now()
         if not await stored.begin_repair(row, repair.value):
             return False
-        async with transaction():
-            held = await Invoice.filter(tenant_id=tenant_id, id=self.invoice.id).select_for_update().get()
-            if held.stripe_invoice_id == self.invoice.stripe_invoice_id:  # which stays: the new one's key names it
-                await LineItem.filter(tenant_id=tenant_id, invoice_id=self.invoice.id).update(stripe_item_id=None)
-            await revive_job(tenant_id, pushing.PUSH, dedup, now)
+        await revive_job(tenant_id, pushing.PUSH, dedup, now)
         await jobs.run_now(self.platform, tenant_id, pushing.PUSH, dedup, pushing.push_invoice)
         pushed = await Invoice.get(tenant_id=tenant_id, id=self.invoice.id)
         if pushed.stripe_invoice_id == self.invoice.stripe_invoice_id:

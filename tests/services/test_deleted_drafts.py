@@ -6,7 +6,7 @@ import pytest
 
 from inkmeter.errors import UpstreamTimeout
 from integrations.stripe.gateway import StripeGateway
-from storage.discrepancies import Discrepancy
+from storage.discrepancies import Discrepancy, begin_repair
 from storage.invoices import Invoice
 from tests.services.spoiling import invoices_at_stripe, kept, reconcile
 from tests.services.steps import Customer, do, global_id, provision, stripe_books
@@ -103,3 +103,15 @@ async def test_one_that_was_finalized_by_hand_is_taken_as_it_is(world: World, he
     [theirs] = await invoices_at_stripe(world)
     assert ((await billed(held))[0]["state"], theirs["total"]) == ("PAID", 12000)
     assert (await Invoice.all().count(), await Discrepancy.all().count()) == (1, 0)
+
+
+async def test_a_repair_that_was_killed_at_once_is_carried_out_by_a_worker(world: World, held: Customer) -> None:
+    """What is to be done is stored before it is tried; the push looks at that."""
+    await delete(world)
+    [row] = await Discrepancy.all()
+    assert await begin_repair(row, "PUSH_AGAIN")
+    await world.travel_to(world.clock.now().replace(hour=23))
+    await world.work()
+    [theirs], [ours] = await invoices_at_stripe(world), await billed(held)
+    assert (theirs["total"], theirs["status"], ours["state"]) == (12000, "paid", "PAID")
+    assert ((await reconcile(world))["isClean"], len((await stripe_books(world))["invoiceitem"])) == (True, 2)

@@ -9,6 +9,7 @@ from inkmeter.errors import UpstreamTimeout
 from integrations.stripe.gateway import StripeGateway
 from storage.charges import Charge
 from storage.discrepancies import Discrepancy
+from storage.upstream_events import billed_lines
 from tests.services.metered_steps import (
     APRIL,
     FEE,
@@ -26,7 +27,7 @@ from tests.services.spoiling import reconcile
 from tests.services.steps import Customer, event, provision
 from tests.services.terms import FEE as COMPUTED_FEE
 from tests.services.terms import billed, plan_of, told
-from tests.world import World
+from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +72,10 @@ async def test_what_stripe_billed_alone_is_not_billed_again(world: World) -> Non
     assert [line for line in told(second) if line[0] == "CHARGE"] == [("CHARGE", charge.label, "1.00")]
     assert (again["total"], second["state"]) == (2900, "PAID")
     await cycle(world, JUNE)
-    assert [invoice["total"] for invoice in await at_stripe(world)] == [2800, 2925, 2900, 2800]
+    totals = [invoice["total"] for invoice in await at_stripe(world)]
+    assert totals == [2800, 2925, 2900, 2800]
+    for_margin = await billed_lines(START - timedelta(days=1), JUNE + timedelta(days=1), ())
+    assert sum(line.amount_minor for line in for_margin) == sum(totals), "the margin counts it once"
     assert ((await reconcile(world))["isClean"], await differences()) == (True, [])
 
 
