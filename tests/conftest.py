@@ -8,9 +8,14 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from tests.world import World, open_world
+
+# How long an example takes says nothing about whether it holds, least of all on a busy machine.
+hypothesis.settings.register_profile("inkmeter", deadline=None)
+hypothesis.settings.load_profile("inkmeter")
 
 DEFAULT_POSTGRES = "postgresql://localhost/postgres"
 
