@@ -24,7 +24,7 @@ class Inbox:
         self._waiting.append((delivery, stored))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        return delivery.event.id in await stored
+        return delivery.id in await stored
 
     async def _write(self) -> None:
         while batch := self._waiting[:MOST_AT_ONCE]:

@@ -12,14 +12,15 @@ from storage.subscriptions import Period
 
 CREATED: Final = "invoice.created"
 UPDATED: Final = "invoice.updated"
+"""Anything may have changed: only of a draft that nothing of ours is on does it tell nothing."""
 FINALIZED: Final = "invoice.finalized"
-ALSO_WHEN_PAID: Final = (FINALIZED, "invoice.paid", "invoice.payment_failed", UPDATED, "invoice_payment.paid")
+ALSO_WHEN_PAID: Final = (FINALIZED, "invoice.paid", "invoice.payment_failed", "invoice_payment.paid")
 """What is told of an invoice on its way to being paid, which is a final status at Stripe."""
 
 
 async def find_recorded(event_type: str, object_id: str) -> Effect | None:
     """The effect of a delivery whose object need not be fetched; None if it must be."""
-    if event_type not in (CREATED, *ALSO_WHEN_PAID):
+    if event_type not in (CREATED, UPDATED, *ALSO_WHEN_PAID):
         return None
     invoice = await Invoice.get_or_none(stripe_invoice_id=object_id)
     if invoice is None:
@@ -27,6 +28,8 @@ async def find_recorded(event_type: str, object_id: str) -> Effect | None:
         return _nothing("our invoice is not on this draft yet") if is_awaited else None
     if event_type == CREATED:
         return _nothing()  # the push has found it, and holds it itself
+    if event_type == UPDATED:
+        return None
     is_finalized = None not in (invoice.pushed_at, invoice.number, invoice.stripe_total_minor)
     return _nothing() if is_finalized and (event_type == FINALIZED or _is_paid(invoice)) else None
 

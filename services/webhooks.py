@@ -4,7 +4,7 @@ Deliveries come late, twice and out of order. So an event only says where to loo
 its effect and the mark on the event are one commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -48,15 +48,13 @@ async def receive_stripe(platform: Platform, payload: bytes, signature: str | No
 
 async def store_stripe(platform: Platform, event: StripeEvent, payload: bytes) -> Receipt:
     """Store an event that is known to be Stripe's, once. Raises WebhookRejected."""
-    stored = _event(platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id, event.api_version)
-    if event.type not in stripe_events.HANDLERS:
-        # Decided on arrival: of all that an endpoint may be subscribed to, most concerns nobody.
-        stored.state, stored.note, stored.applied_at = (
-            WebhookState.IGNORED,
-            _why_nothing(event.type),
-            stored.received_at,
-        )
-    return await _store(platform, stored, object_id=event.object_id)
+    # Decided on arrival: of all that an endpoint may be subscribed to, most concerns nobody.
+    note = None if event.type in stripe_events.HANDLERS else _why_nothing(event.type)
+    facts = {"object_id": event.object_id}
+    delivery = _delivery(
+        platform, WebhookSource.STRIPE, event.id, event.type, payload, event.object_id, facts, event.api_version, note
+    )
+    return await _store(platform, delivery)
 
 
 async def receive_signnow(platform: Platform, payload: bytes, signature: str | None) -> Receipt:
@@ -66,9 +64,11 @@ async def receive_signnow(platform: Platform, payload: bytes, signature: str | N
 
 async def store_signnow(platform: Platform, callback: SignNowCallback) -> Receipt:
     """Store a callback that is known to be SignNow's, once. Raises WebhookRejected."""
-    stored = _event(platform, WebhookSource.SIGNNOW, callback.key, callback.event, callback.body, callback.document_id)
+    about = callback.document_id
+    facts = {"document_id": about, "occurred_at": callback.occurred_at.isoformat()}
+    source = WebhookSource.SIGNNOW
     return await _store(
-        platform, stored, document_id=callback.document_id, occurred_at=callback.occurred_at.isoformat()
+        platform, _delivery(platform, source, callback.key, callback.event, callback.body, about, facts)
     )
 
 
@@ -79,38 +79,33 @@ def _verified(verify: Callable[[bytes, str | None], T], payload: bytes, signatur
         raise WebhookRejected("the body is nested too deeply") from None
 
 
-def _event(
+def _delivery(
     platform: Platform,
     source: WebhookSource,
     key: str,
     kind: str,
     payload: bytes,
     about: str | None,
+    facts: Mapping[str, str | None],
     api_version: str | None = None,
-) -> WebhookEvent:
+    note: str | None = None,
+) -> NewDelivery:
     try:
         text = payload.decode()  # JSON may also be UTF-16, which nobody sends
     except UnicodeDecodeError:
         raise WebhookRejected("the body is not UTF-8") from None
     if not all(word.isprintable() and len(word) <= MAX_WORD for word in (key, kind, about or "", api_version or "")):
         raise WebhookRejected("an id or the type is not printable text, or too long")
-    return WebhookEvent(
-        source=source,
-        key=key,
-        type=kind,
-        payload=text,
-        api_version=api_version,
-        state=WebhookState.RECEIVED,
-        received_at=platform.clock.now(),
-    )
+    return NewDelivery(source, key, kind, text, api_version, platform.clock.now(), facts, note)
 
 
-async def _store(platform: Platform, event: WebhookEvent, **facts: str | None) -> Receipt:
-    is_new = await platform.inbox.store(NewDelivery(event, facts))
-    if event.state is WebhookState.RECEIVED:
+async def _store(platform: Platform, delivery: NewDelivery) -> Receipt:
+    is_new = await platform.inbox.store(delivery)
+    if delivery.note is None:
         platform.work_waits.set()
-    stored = event if is_new else await WebhookEvent.get(source=event.source, key=event.key)
-    return Receipt(stored.id, is_new)
+    if is_new:
+        return Receipt(delivery.id, is_new)
+    return Receipt((await WebhookEvent.get(source=delivery.source, key=delivery.key)).id, is_new)
 
 
 async def apply_webhook(platform: Platform, job: Job) -> None:

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from tortoise.models import Model
 from storage.database import is_postgres, raw_pool, rows, transact_sqlite
 from storage.fields import InstantField, to_micros
 from storage.ids import new_id
-from storage.jobs import APPLY, SYSTEM, JobState
+from storage.jobs import APPLY, SYSTEM
 
 
 class WebhookSource(StrEnum):
@@ -54,37 +55,30 @@ class WebhookEvent(Model):
         table = "webhook_event"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewDelivery:
-    """An event to be stored with the job that applies it, and what that job is told. One that is decided on arrival
-    (its state is not RECEIVED) has a job that is done, so that it can be replayed like any other.
+    """An event to be stored with the job that applies it, and what that job is told (`facts`). One that is decided on
+    arrival, by `note`, has a job that is done, so that it can be replayed like any other.
     """
 
-    event: WebhookEvent
+    source: WebhookSource
+    key: str
+    type: str
+    payload: str
+    api_version: str | None
+    received_at: datetime
     facts: Mapping[str, str | None]
+    note: str | None = None
+    id: UUID = field(default_factory=new_id)
 
     def rows(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The values of EVENT_COLUMNS and of JOB_COLUMNS."""
-        event = self.event
-        received_at = to_micros(event.received_at)
-        applied_at = None if event.applied_at is None else to_micros(event.applied_at)
-        job_state = JobState.WAITING if event.state is WebhookState.RECEIVED else JobState.DONE
+        event_id, at = str(self.id), to_micros(self.received_at)
         told = orjson.dumps(self.facts).decode()
-        return (
-            (
-                event.source.value,
-                event.key,
-                str(event.id),
-                event.type,
-                event.payload,
-                event.api_version,
-                event.state.value,
-                event.note,
-                received_at,
-                applied_at,
-            ),
-            (SYSTEM, str(new_id()), APPLY, str(event.id), told, job_state.value, received_at, received_at),
-        )
+        is_new = self.note is None
+        state, job_state = ("RECEIVED", "WAITING") if is_new else ("IGNORED", "DONE")
+        event = (self.source.value, self.key, event_id, self.type, self.payload, self.api_version, state, self.note, at)
+        return (*event, None if is_new else at), (SYSTEM, str(new_id()), APPLY, event_id, told, job_state, at, at)
 
 
 EVENT_COLUMNS: Final = "source, key, id, type, payload, api_version, state, note, received_at, applied_at"
@@ -117,7 +111,7 @@ async def store_deliveries(new: Sequence[NewDelivery]) -> set[UUID]:
         for delivery, event, job in zip(new, events, jobs, strict=True):
             if connection.execute(_EVENT, event).rowcount:
                 connection.execute(_JOB, job)
-                stored.add(delivery.event.id)
+                stored.add(delivery.id)
         return stored
 
     return await transact_sqlite(insert)

@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 from asyncpg.connection import Connection
 
-_WRITE = re.compile(r'(COMMIT|(?:INSERT INTO|UPDATE|DELETE FROM) "?\w+)', re.IGNORECASE)
+_WRITE = re.compile(
+    r'(?:WITH\b.*?\b)?(COMMIT|INSERT INTO "?\w+|UPDATE "?\w+(?="? SET)|DELETE FROM "?\w+)', re.IGNORECASE | re.DOTALL
+)
 
 
 class Killer:
