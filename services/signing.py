@@ -11,7 +11,7 @@ from integrations.protocols import SignNowDocument
 from services import identities, jobs, operations
 from services.commands import Fact, Record
 from services.platform import Platform
-from storage.documents import Document, DocumentState
+from storage.documents import Document, DocumentState, members_of
 from storage.jobs import Job
 from storage.tenants import Tenant
 
@@ -69,9 +69,25 @@ async def _complete(platform: Platform, document: Document, occurred_at: datetim
     # What was deleted stays deleted, though it was signed before.
     await mine.exclude(state=DocumentState.DELETED).update(state=DocumentState.COMPLETED)
     changed = await mine.filter(completed_at=None).update(completed_at=occurred_at)
+    if document.group_id is not None:
+        await _complete_group_of(document, occurred_at)
     if changed:
         tenant = await Tenant.get(id=document.tenant_id)
         await platform.plugins.publish(DocumentCompleted(str(tenant.public_id), platform.clock.now(), str(document.id)))
+
+
+async def _complete_group_of(document: Document, occurred_at: datetime) -> None:
+    """Everybody has signed a group when nobody is waited for at any of its documents."""
+    group = await Document.get(tenant_id=document.tenant_id, id=document.group_id)
+    members = await members_of(document.tenant_id, group.id)
+    if group.state is DocumentState.SENT and all(m.completed_at or not m.sent_at for m in members):
+        await complete_group(group, occurred_at)
+
+
+async def complete_group(group: Document, occurred_at: datetime) -> None:
+    """Mark a group that is out as signed by everybody. Doing it again adds nothing."""
+    mine = Document.filter(tenant_id=group.tenant_id, id=group.id, state=DocumentState.SENT)
+    await mine.update(state=DocumentState.COMPLETED, completed_at=occurred_at)
 
 
 async def follow_document(platform: Platform, job: Job) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services import (
+    account_counters,
     callbacks,
     card_orders,
     chasing,
@@ -70,6 +71,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     outbox.CLEAN: outbox.clean_outbox,
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
     reconciling.RECONCILE: reconciling.reconcile_daily,
+    account_counters.TAKE: account_counters.take_daily,
     callbacks.KEEP: callbacks.keep_hourly,
     leaving.LEAVE: leaving.leave_signnow,
     drift.CHECK: drift.check_daily,
@@ -144,3 +146,4 @@ async def schedule_all(platform: Platform) -> None:
     await deliveries.schedule_catching_up(platform)
     await callbacks.schedule_keeping(platform)
     await drift.schedule_check(platform)
+    await account_counters.schedule_taking(platform)

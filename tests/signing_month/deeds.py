@@ -18,10 +18,24 @@ from inkmeter.errors import (
 from integrations.protocols import EmbeddedSigner, Signer, TextTag
 from integrations.signnow.client import SignNowClient
 from server.demo.pdf import contract
-from services import documents, downloads, embedded_invites, invites, looks, sent_invites, uploads, webhooks
+from services import (
+    documents,
+    downloads,
+    embedded_invites,
+    group_invites,
+    group_looks,
+    groups,
+    invites,
+    looks,
+    sent_invites,
+    uploads,
+    webhooks,
+)
 from services.documents import UploadDocument
 from services.downloads import Download, DownloadForm
 from services.embedded_invites import CreateEmbeddedInvite, CreateEmbeddedLink
+from services.group_invites import MemberSigner, SendGroupInvite
+from services.groups import CreateGroup
 from services.invites import InviteKind, SendInvite
 from services.platform import Platform
 from services.tenants import Tenant
@@ -137,6 +151,32 @@ async def download(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
     return {}
 
 
+async def make_group(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
+    ids = [UUID(deed.args["documents"][name]) for name in deed.args["of"]]
+    made, _ = await groups.create_group(platform, CreateGroup(tenant, f"Group {deed.key}", ids, deed.key))
+    return _made(made.row)
+
+
+async def send_group(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
+    signers = [
+        MemberSigner(UUID(deed.args["documents"][name]), email, "Signer 1", order)
+        for name, email, order in deed.args["signers"]
+    ]
+    await group_invites.send_group_invite(platform, SendGroupInvite(tenant, _document(deed), signers, deed.key))
+    return {}
+
+
+async def cancel_group(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
+    await group_invites.cancel_group_invite(platform, tenant, _document(deed), deed.key)
+    return {}
+
+
+async def download_group(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
+    group_id, form = _document(deed), DownloadForm.ZIP
+    await group_looks.download_group(platform, tenant, group_id, form, deed.key, with_history=True)
+    return {}
+
+
 async def status(platform: Platform, tenant: Tenant, deed: Deed) -> Answer:
     return {"status": (await looks.look_at(platform, tenant.id, _document(deed))).status}
 
@@ -174,6 +214,10 @@ KINDS: Final[dict[str, Callable[[Platform, Tenant, Deed], Awaitable[Answer]]]] =
     "replace": replace,
     "delete": delete,
     "download": download,
+    "group": make_group,
+    "send_group": send_group,
+    "cancel_group": cancel_group,
+    "download_group": download_group,
     "status": status,
     "history": history,
     "strangers_document": history,

@@ -135,6 +135,24 @@ def cancelled() -> list[Step]:
     ]
 
 
+def grouped() -> list[Step]:
+    """Two documents under one invite, which is cancelled and sent again: two units are charged, not four."""
+    signers = [("it", ANN, 1), ("other", BOB, 2)]
+    return [
+        _upload(),
+        _upload(makes="other"),
+        _upload("group", makes="group", of=["it", "other"]),
+        _do("send_group", "group", signers=signers),
+        _do("cancel_group", "group"),
+        _do("send_group", "group", signers=signers),
+        Step("invite", "other", {"emails": [EVE], "orders": [1]}, refused="Conflict"),
+        _do("sign", email=ANN),
+        _do("sign", "other", email=BOB),
+        _is("COMPLETED"),
+        _do("download_group", "group"),
+    ]
+
+
 def declined() -> list[Step]:
     return [
         _upload(),
@@ -201,6 +219,7 @@ STORIES: Final[Mapping[str, Callable[[], Sequence[Step]]]] = {
         of_a_url,
         given_to_another,
         cancelled,
+        grouped,
         declined,
         expired,
         deleted_there,
