@@ -11,6 +11,7 @@ from resolvers.discounts import discount_type
 from resolvers.discrepancies import discrepancy_type
 from resolvers.documents import document_type
 from resolvers.fields import query
+from resolvers.groups import group_type
 from resolvers.invoices import invoice_type
 from resolvers.notices import notice_type
 from resolvers.orders import order_types
@@ -26,6 +27,7 @@ from services import (
     discounts,
     discrepancies,
     documents,
+    groups,
     invoices,
     meters,
     notices,
@@ -60,6 +62,10 @@ async def _find_plan(info: Info, key: UUID) -> Node:
 
 async def _find_document(info: Info, key: UUID) -> Node:
     return document_type(await documents.find_document(require_viewer(info).tenant_id, key))
+
+
+async def _find_group(info: Info, key: UUID) -> Node:
+    return group_type(await groups.find_group(require_viewer(info).tenant_id, key))
 
 
 async def _find_invoice(info: Info, key: UUID) -> Node:
@@ -113,6 +119,7 @@ _FINDERS: dict[str, Callable[[Info, UUID], Awaitable[Node]]] = {
     "Discount": _find_discount,
     "Discrepancy": _find_discrepancy,
     "Document": _find_document,
+    "DocumentGroup": _find_group,
     "Invoice": _find_invoice,
     "Notice": _find_notice,
     "Plan": _find_plan,

@@ -132,4 +132,9 @@ def _reconciled_type(row: ReconciledRow) -> types.SignNowReconciliation:
         unexplained=BigInt(row.unexplained),
         declared=[Money.of(money) for money in row.declared],
         billed=[Money.of(money) for money in row.billed],
+        documents=types.SignNowDocumentCount(
+            ours=BigInt(row.documents.ours), theirs=BigInt(row.documents.theirs), taken_at=row.documents.taken_at
+        )
+        if row.documents is not None
+        else None,
     )

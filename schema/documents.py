@@ -20,6 +20,7 @@ class DocumentState(Enum):
     CANCELLED = strawberry.enum_value("CANCELLED", description="Its invite was cancelled; it may be sent again.")
     DELETED = strawberry.enum_value("DELETED", description="It is not in SignNow any more.")
     TEMPLATE = strawberry.enum_value("TEMPLATE", description="Documents are made of it; it is never sent.")
+    GROUPED = strawberry.enum_value("GROUPED", description="It belongs to a group, and is sent with that alone.")
 
 
 @strawberry.type(description="A document of a tenant.")

@@ -160,6 +160,13 @@ class GapCause:
     explanation: str = strawberry.field(description="The same for people.")
 
 
+@strawberry.type(description="Documents of an account in a month. SignNow does not document what exactly it counts.")
+class SignNowDocumentCount:
+    ours: BigInt = strawberry.field(description="Made through us until then.")
+    theirs: BigInt = strawberry.field(description="SignNow's `monthly_document_count`.")
+    taken_at: datetime = strawberry.field(description="When SignNow's number last changed, as far as we saw.")
+
+
 @strawberry.type(description="Three books of a month.")
 class SignNowReconciliation:
     tenant_id: relay.GlobalID | None = strawberry.field(description="The tenant; null for the sum of all.")
@@ -171,6 +178,9 @@ class SignNowReconciliation:
     unexplained: BigInt = strawberry.field(description="What is left, theirs less ours: a discrepancy if not zero.")
     declared: list[Money] = strawberry.field(description="What our units cost by the cost table, without fees.")
     billed: list[Money] = strawberry.field(description="SignNow's bills of the month; a tenant's part by units.")
+    documents: SignNowDocumentCount | None = strawberry.field(
+        description="What the account's own counter says; the shared account's stands with the sum."
+    )
 
 
 @strawberry.input(description="Which month to compare.")

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     rejected."""
     signnow_is_live: bool = True
     """Whether the SignNow application is in live mode. Invites of one in development mode cost nothing: they are
-    counted for the tenant, and no upstream units with them."""
+    counted for the tenant, and no upstream units with them. Change it while no operation is without an answer."""
     signnow_charges_again: bool = False
     """Whether to count an upstream unit when an invite is sent again or given to another signer. SignNow does not say
     whether it charges that."""

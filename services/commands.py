@@ -41,11 +41,12 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """The document or template that an operation has made."""
+    """The document, template or group that an operation has made."""
 
     name: str
     signnow_document_id: str
     state: DocumentState = DocumentState.UPLOADED
+    is_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from tortoise.expressions import F, Q
+
 from inkmeter.errors import NotFound
 from integrations.protocols import TextTag as TextTag
 from services import identities, made_documents, operations
@@ -124,14 +126,14 @@ async def find_document(tenant_id: int | None, document_id: UUID, *, path: str =
     """The document, of that tenant unless None. Raises NotFound, also for another tenant's."""
     of_tenant = {} if tenant_id is None else {"tenant_id": tenant_id}
     document = await Document.filter(id=document_id, **of_tenant).first()
-    if document is None:
+    if document is None or document.is_group:
         raise NotFound("no such document", path=(path,))
     return document
 
 
 async def list_documents(tenant_id: int, after: UUID | None, limit: int) -> Sequence[Document]:
     """The tenant's documents in the order of their upload, after the given one."""
-    query = Document.filter(tenant_id=tenant_id)
+    query = Document.filter(Q(group_id__isnull=True) | ~Q(group_id=F("id")), tenant_id=tenant_id)
     if after is not None:
         query = query.filter(id__gt=after)
     return await query.order_by("id").limit(limit)

@@ -260,6 +260,7 @@ class _Planner:
                     command.uploaded.state,
                     command.uploaded.signnow_document_id,
                     operation.created_at,
+                    str(operation.document_id) if command.uploaded.is_group else None,
                 )
             )
         if command.becomes is not None and operation.document_id is not None:

@@ -55,7 +55,7 @@ async def look_at(platform: Platform, tenant_id: int | None, document_id: UUID) 
     Raises NotFound, SignNowRefused, UpstreamUnavailable.
     """
     document = await documents.find_document(tenant_id, document_id)
-    async with _counting(platform, document):
+    async with counting(platform, document):
         signnow = await identities.signnow_of(platform, document.tenant_id)
         theirs = await signnow.document(document.signnow_document_id)
     now = platform.clock.now()
@@ -74,14 +74,16 @@ def _invites(theirs: SignNowDocument) -> Sequence[SignNowInvite]:
 async def history_of(platform: Platform, tenant_id: int | None, document_id: UUID) -> Sequence[HistoryEntry]:
     """SignNow's audit trail, oldest first. Raises NotFound, SignNowRefused, UpstreamUnavailable."""
     document = await documents.find_document(tenant_id, document_id)
-    async with _counting(platform, document):
+    async with counting(platform, document):
         signnow = await identities.signnow_of(platform, document.tenant_id)
         return await signnow.history(document.signnow_document_id)
 
 
 @asynccontextmanager
-async def _counting(platform: Platform, document: Document) -> AsyncIterator[None]:
-    """Count a call that has been answered; outside of every subscription it is nobody's usage."""
+async def counting(platform: Platform, document: Document) -> AsyncIterator[None]:
+    """Around a call about a document or a group: count it once it is answered; outside of every subscription it is
+    nobody's usage. Raises UpstreamUnavailable.
+    """
     try:
         yield
     except UpstreamError as error:

@@ -161,7 +161,7 @@ async def finish(platform: Platform, operation: StoredOperation) -> None:
 
 def may_be_charged(platform: Platform, kind: OperationKind) -> bool:
     """Whether SignNow charges it as one more invite, by what the operator says."""
-    is_again = kind in (OperationKind.RESEND, OperationKind.REPLACE)
+    is_again = kind in (OperationKind.RESEND, OperationKind.REPLACE, OperationKind.GROUP_RESEND)
     return is_again and platform.terms.charges_again and platform.terms.is_signnow_live
 
 

@@ -14,6 +14,8 @@ from integrations.protocols import NOT_FOUND, SignNow, SignNowDocument
 from services import (
     discrepancies,
     documents,
+    group_invites,
+    groups,
     identities,
     invites,
     made_documents,
@@ -166,6 +168,21 @@ async def _settle_deletion(platform: Platform, operation: StoredOperation) -> No
         await operations.give_up(platform, operation)
 
 
+async def _settle_group_resend(platform: Platform, operation: StoredOperation) -> None:
+    """The same as with a document's."""
+    is_charged = sent_invites.may_be_charged(platform, OperationKind.GROUP_RESEND)
+    await _give_up_unknown(platform, operation, UnitKind.FIELD_INVITE if is_charged else None)
+
+
+async def _settle_group_invite(platform: Platform, operation: StoredOperation) -> None:
+    """By the group; where it is gone, nobody knows whether it was charged."""
+    if await group_invites.is_gone(platform, operation):
+        kind = UnitKind.FIELD_INVITE if platform.terms.is_signnow_live else None
+        await _give_up_unknown(platform, operation, kind)
+    else:
+        await group_invites.settle(platform, operation)
+
+
 async def _look(platform: Platform, operation: StoredOperation) -> SignNowDocument | None:
     """The operation's document as it is now, None where SignNow does not know it (any more)."""
     document = await Document.get(tenant_id=operation.tenant_id, id=operation.document_id)
@@ -211,6 +228,11 @@ _SETTLERS: Final[dict[OperationKind, Callable[[Platform, StoredOperation], Await
     OperationKind.RESEND: _settle_resend,
     OperationKind.REPLACE: _settle_replacement,
     OperationKind.DELETE: _settle_deletion,
+    OperationKind.GROUP: groups.settle_group,
+    OperationKind.GROUP_INVITE: _settle_group_invite,
+    OperationKind.GROUP_CANCEL: group_invites.settle,
+    OperationKind.GROUP_RESEND: _settle_group_resend,
+    OperationKind.GROUP_DELETE: group_invites.settle,
     OperationKind.LINK: operations.give_up,
     OperationKind.DOWNLOAD: operations.give_up,
 }

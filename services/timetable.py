@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services import (
+    account_counters,
     callbacks,
     card_orders,
     chasing,
@@ -72,6 +73,7 @@ HANDLERS: Final[dict[str, jobs.Handler]] = {
     deliveries.CATCH_UP: deliveries.catch_up_hourly,
     reconciling.RECONCILE: reconciling.reconcile_daily,
     reconciling.COMPARE: reconciling.compare_invoice,
+    account_counters.TAKE: account_counters.take_daily,
     callbacks.KEEP: callbacks.keep_hourly,
     leaving.LEAVE: leaving.leave_signnow,
     drift.CHECK: drift.check_daily,
@@ -147,3 +149,4 @@ async def schedule_all(platform: Platform) -> None:
     await reversal_looks.schedule_looking(platform)
     await callbacks.schedule_keeping(platform)
     await drift.schedule_check(platform)
+    await account_counters.schedule_taking(platform)

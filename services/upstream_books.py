@@ -113,6 +113,11 @@ async def record(platform: Platform, records: Sequence[NewRecord], source: str) 
     return recorded
 
 
+async def store_figure(figure: UpstreamFigure) -> None:
+    """Store what a source says as its next version, unless it has said the same before."""
+    await _store(figure, _FIGURE_KEY, ("units",), Recorded())
+
+
 async def _store(
     new: UpstreamBill | UpstreamFigure, key: tuple[str, ...], content: tuple[str, ...], so_far: Recorded
 ) -> None:

@@ -1,13 +1,14 @@
 """Three books of a month: the upstream units of our events, what SignNow shows, and what it bills."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from inkmeter.errors import SignNowNotConnected
 from inkmeter.money import Money
 from integrations.protocols import SignNowDocument
-from services import identities, upstream_costs, upstream_sightings
+from services import account_counters, identities, upstream_costs, upstream_sightings
+from services.account_counters import DocumentCount
 from services.margin import share_out
 from services.platform import Platform
 from services.problems import Problems
@@ -41,6 +42,8 @@ class ReconciledRow:
     unexplained: int
     declared: Sequence[Money]
     billed: Sequence[Money]
+    documents: DocumentCount | None = None
+    """What the account's own counter says, where there is one."""
 
 
 @dataclass(slots=True)
@@ -84,11 +87,15 @@ async def reconcile_signnow(
         basis, theirs, causes = await _compare(owner, book, sighting, figure, start, end)
         told, unexplained = explain(theirs - book.units, causes) if theirs is not None else ([], 0)
         billed = [Money(parts[owner.id], currency) for currency, parts in shares.items() if owner.id in parts]
-        row = ReconciledRow(owner, book.units, theirs, basis, told, unexplained, _money(book.costs), billed)
+        documents = await account_counters.documents_of(platform, month, owner)
+        row = ReconciledRow(owner, book.units, theirs, basis, told, unexplained, _money(book.costs), billed, documents)
         if row.unexplained:
             await _report(platform, month, row)
         rows.append(row)
-    return rows if tenant is not None else [*rows, _total(rows, figure_of(figures, month, ""), bills)]
+    if tenant is not None:
+        return rows
+    total = _total(rows, figure_of(figures, month, ""), bills)
+    return [*rows, replace(total, documents=await account_counters.documents_of(platform, month, None))]
 
 
 def check_month(month: str) -> tuple[datetime, datetime]:
@@ -123,7 +130,9 @@ async def _look(
     """Look at the documents that were invited in the month, at those made in it that we have not invited, and at what
     somebody else has put into the tenant's folder.
     """
-    made = await Document.filter(tenant_id=tenant.id, created_at__gte=start, created_at__lt=end, sent_at=None)
+    unsent = Document.filter(tenant_id=tenant.id, created_at__gte=start, created_at__lt=end, sent_at=None)
+    # What is sent with a group is that group's: it is looked at as one.
+    made = [document for document in await unsent if document.group_id is None or document.is_group]
     ids = sorted({event.document_id for event in book.events if event.document_id is not None}, key=str)
     if len(made) + len(ids) > MAX_DOCUMENTS:
         return None

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from inkmeter.errors import SignNowRefused
-from integrations.protocols import SignNow, SignNowDocument
+from integrations.protocols import SignNow, SignNowDocument, SignNowGroup
 from services import identities
 from services.platform import Platform
 from services.upstream_gaps import Cause, GapReason
@@ -18,6 +18,7 @@ from storage.upstream import UnitKind
 from storage.upstream_events import UpstreamEvent
 
 _AT_ONCE: Final = 8
+_INVITES: Final = (OperationKind.INVITE, OperationKind.GROUP_INVITE)
 _OPEN: Final = (OperationState.RESERVED, OperationState.UNKNOWN)
 
 
@@ -55,7 +56,7 @@ async def look(
     states = await _invite_states(tenant_id, [document.id for document in documents])
     units, causes = 0, Counter[GapReason]()
     for document, theirs in zip(documents, seen, strict=True):
-        there = units_there(theirs) if theirs is not None else 0
+        there = _units_of(theirs) if theirs is not None else 0
         ours = counted[document.id]
         units += there
         if there != ours:
@@ -68,9 +69,16 @@ async def look(
     return Sighting(units + elsewhere, [Cause(reason, count) for reason, count in sorted(causes.items()) if count])
 
 
-async def _see(signnow: SignNow, document: Document, limit: asyncio.Semaphore) -> SignNowDocument | None:
+def _units_of(theirs: SignNowDocument | SignNowGroup) -> int:
+    """The same, and of a group that is out: one, as we assume."""
+    return int(theirs.invite_id is not None) if isinstance(theirs, SignNowGroup) else units_there(theirs)
+
+
+async def _see(signnow: SignNow, document: Document, limit: asyncio.Semaphore) -> SignNowDocument | SignNowGroup | None:
     async with limit:
         try:
+            if document.is_group:
+                return await signnow.group(document.signnow_document_id)
             return await signnow.document(document.signnow_document_id)
         except SignNowRefused:
             return None
@@ -80,7 +88,7 @@ async def _invite_states(tenant_id: int, documents: Sequence[UUID]) -> Mapping[U
     states: dict[UUID, set[OperationState]] = {}
     for start in range(0, len(documents), 500):
         part = documents[start : start + 500]
-        found = Operation.filter(tenant_id=tenant_id, kind=OperationKind.INVITE, document_id__in=part)
+        found = Operation.filter(tenant_id=tenant_id, kind__in=_INVITES, document_id__in=part)
         for operation in await found:
             assert operation.document_id is not None  # noqa: S101 - it was asked for
             states.setdefault(operation.document_id, set()).add(operation.state)
@@ -88,7 +96,12 @@ async def _invite_states(tenant_id: int, documents: Sequence[UUID]) -> Mapping[U
 
 
 def _reason(
-    theirs: SignNowDocument | None, there: int, ours: int, states: Iterable[OperationState], *, is_development: bool
+    theirs: SignNowDocument | SignNowGroup | None,
+    there: int,
+    ours: int,
+    states: Iterable[OperationState],
+    *,
+    is_development: bool,
 ) -> GapReason | None:
     """Why a document shows more or fewer invites than were counted; None where our own books are wrong."""
     if theirs is None:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from inkmeter.errors import InkmeterError, SignNowNotConnected, WebhookRejected
-from integrations.protocols import SignNowCallback, StripeEvent
+from inkmeter.errors import InkmeterError, SignNowNotConnected, SignNowRefused, WebhookRejected
+from integrations.protocols import NOT_FOUND, SignNowCallback, SignNowDocument, StripeEvent
 from services import identities, jobs, recorded, signing, stripe_events
 from services.platform import Platform
 from storage.documents import Document
@@ -25,6 +25,7 @@ PATIENCE: Final = 3
 
 FOREIGN_NOTE: Final = "not a document of ours: it was not made through Inkmeter, and counts for nobody"
 NO_DOCUMENT_NOTE: Final = "it tells of no document"
+GONE_NOTE: Final = "the document is not in SignNow any more; what the callback says of signing is counted"
 
 MAX_WORD: Final = 500
 """Characters of an id or a type; theirs have some dozens."""
@@ -148,6 +149,7 @@ async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> N
         )
         return
     tenant = await Tenant.get(id=document.tenant_id)
+    theirs: SignNowDocument | None
     try:
         theirs = await identities.signnow_for(platform, tenant).document(document.signnow_document_id)
     except SignNowNotConnected as refusal:
@@ -155,11 +157,18 @@ async def _apply_signnow(platform: Platform, job: Job, event: WebhookEvent) -> N
             await _finish(platform, job, event, "its tenant has left")
             return
         raise jobs.NotYet(refusal.message, timedelta(hours=1)) from None
+    except SignNowRefused as refusal:
+        if refusal.upstream_code != NOT_FOUND:
+            raise
+        theirs = None
     occurred_at = datetime.fromisoformat(job.payload["occurred_at"])
     # Before the delivery is marked as applied: killed in between, the same is noted again, which adds nothing.
-    await signing.note_signing(platform, document, theirs, occurred_at)
+    if theirs is not None:
+        await signing.note_signing(platform, document, theirs, occurred_at)
+    else:
+        await signing.note_told(platform, document, event.key, occurred_at)
     async with jobs.completing(job):
-        await _mark(platform, event, None)
+        await _mark(platform, event, None if theirs is not None else GONE_NOTE)
 
 
 async def _finish(

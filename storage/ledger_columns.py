@@ -42,6 +42,7 @@ DOCUMENT: Final = {
     "state": "text",
     "signnow_document_id": "text",
     "created_at": "bigint",
+    "group_id": "uuid",
 }
 COUNTER: Final = {
     "tenant_id": "bigint",

@@ -96,7 +96,8 @@ DOCUMENTS: Final = Query(
         "d.id",
         "d.state",
         "EXISTS (SELECT 1 FROM operation o WHERE o.tenant_id = d.tenant_id AND o.document_id = d.id AND "
-        "o.kind IN ('INVITE', 'CANCEL', 'RESEND', 'REPLACE', 'DELETE') AND o.state IN ('RESERVED', 'UNKNOWN'))",
+        "o.kind IN ('INVITE', 'CANCEL', 'RESEND', 'REPLACE', 'DELETE', "
+        "'GROUP_INVITE', 'GROUP_CANCEL', 'GROUP_RESEND', 'GROUP_DELETE') AND o.state IN ('RESERVED', 'UNKNOWN'))",
     ],
     "document d",
     {"d.tenant_id": "bigint", "d.id": "uuid"},

@@ -26,6 +26,11 @@ class OperationKind(StrEnum):
     LINK = "LINK"
     DOWNLOAD = "DOWNLOAD"
     DELETE = "DELETE"
+    GROUP = "GROUP"
+    GROUP_INVITE = "GROUP_INVITE"
+    GROUP_CANCEL = "GROUP_CANCEL"
+    GROUP_RESEND = "GROUP_RESEND"
+    GROUP_DELETE = "GROUP_DELETE"
 
 
 CHANGES: Final = (
@@ -34,8 +39,13 @@ CHANGES: Final = (
     OperationKind.RESEND,
     OperationKind.REPLACE,
     OperationKind.DELETE,
+    OperationKind.GROUP_INVITE,
+    OperationKind.GROUP_CANCEL,
+    OperationKind.GROUP_RESEND,
+    OperationKind.GROUP_DELETE,
 )
-"""What changes a document that is there: one at a time, which the index `operation_one_change` keeps."""
+"""What changes a document or a group that is there: one at a time, which the indexes `operation_one_change` and
+`operation_one_group_change` keep."""
 
 
 class OperationState(StrEnum):

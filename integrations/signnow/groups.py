@@ -21,8 +21,10 @@ class Groups(Requests):
         """Group documents, and answer the group's id."""
         return await self._create("/documentgroup", {"document_ids": list(document_ids), "group_name": name})
 
-    async def find_group(self, name: str) -> SignNowGroup | None:
-        """The newest group of that name, or None: of those with the name, the one that changed last."""
+    async def find_group(self, name: str, document_ids: Sequence[str] | None = None) -> SignNowGroup | None:
+        """The newest group of that name, and with just these documents if they are named; or None. The newest is the
+        one that changed last.
+        """
         found: list[Mapping[str, Any]] = []
         seen = 0
         while True:
@@ -33,8 +35,10 @@ class Groups(Requests):
             found += [entry for entry in listed if entry.get("group_name") == name]
             seen += len(listed)
         with errors.reading("the document groups"):
-            newest = max(found, key=lambda entry: int(entry["last_updated"]), default=None)
-            return _group(newest, str(newest["group_id"])) if newest is not None else None
+            found.sort(key=lambda entry: int(entry["last_updated"]), reverse=True)
+            groups = (_group(entry, str(entry["group_id"])) for entry in found)
+            fits = (g for g in groups if document_ids is None or set(g.document_ids) == set(document_ids))
+            return next(fits, None)
 
     async def group(self, group_id: str) -> SignNowGroup:
         """One group. Raises SignNowRefused for an unknown one."""

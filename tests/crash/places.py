@@ -28,6 +28,7 @@ class Place:
     signnow_url: str = NOWHERE
     stripe_url: str = NOWHERE
     public_url: str | None = None
+    is_signnow_live: bool = True
 
     @contextlib.asynccontextmanager
     async def platform(self, clock: Clock | None = None) -> AsyncIterator[Platform]:
@@ -38,6 +39,7 @@ class Place:
             signnow_api_key=SecretStr(SandboxAccount().api_key),
             signnow_client_id=SandboxAccount().client_id,
             signnow_client_secret=SecretStr(SandboxAccount().client_secret),
+            signnow_is_live=self.is_signnow_live,
             stripe_api_base=self.stripe_url,
             stripe_api_key=SecretStr("sk_test_inkmeter"),
             stripe_rate=0,

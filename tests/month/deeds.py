@@ -261,7 +261,7 @@ class Journal:
         os.write(self._file, orjson.dumps(line) + b"\n")
 
 
-class _Listener(logging.Handler):
+class Listener(logging.Handler):
     """Tells the journal of what nobody expects: errors, and exceptions that a worker would try again."""
 
     def __init__(self, journal: Journal) -> None:
@@ -283,7 +283,7 @@ async def do_all(place: Place, deeds: Sequence[Deed], at_once: int, killed_befor
     defaults = {**(SignNowClient.__init__.__kwdefaults__ or {}), "read_backoff": 0.0}
     SignNowClient.__init__.__kwdefaults__ = defaults
     journal = Journal(notes.with_suffix(".journal"))
-    logging.getLogger("inkmeter").addHandler(_Listener(journal))
+    logging.getLogger("inkmeter").addHandler(Listener(journal))
     logging.getLogger("inkmeter").propagate = False
     killer = Killer(killed_before, notes.with_suffix(".killed"))
     killer.watch()
@@ -307,12 +307,13 @@ async def _do(platform: Platform, deed: Deed, journal: Journal) -> None:
         if isinstance(refusal, (SubscriptionInactive, *ALLOWED.get(deed.kind, ()))):
             journal.write(key=deed.key, outcome="refused", why=str(refusal))
         else:
-            _tell_trouble(journal, deed)
+            tell_trouble(journal, deed)
     except Exception:
-        _tell_trouble(journal, deed)
+        tell_trouble(journal, deed)
     else:
         journal.write(key=deed.key, outcome="done", **answer)
 
 
-def _tell_trouble(journal: Journal, deed: Deed) -> None:
+def tell_trouble(journal: Journal, deed: Deed) -> None:
+    """Note the exception that is being handled, which nobody has expected."""
     journal.write(trouble=f"{replace(deed, args={**deed.args, 'payload': ''})}\n{traceback.format_exc()}")

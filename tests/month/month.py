@@ -221,7 +221,7 @@ class Month:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The server of the sandboxes does not tell of the answers that they were asked not to give."""
     log = logging.getLogger("uvicorn.error")
     log.disabled = True
@@ -246,7 +246,7 @@ async def open_month(database_url: str, seed: int, notes: Path, lanes: int) -> A
         )
         sandbox = create_stripe(clock=clock, webhook_url=f"{office_url}/webhooks/stripe", webhook_secret=STRIPE_SECRET)
         stripe_url = await stack.enter_async_context(running(sandbox, listen("127.0.0.1", 0)))
-        stack.enter_context(_quiet())
+        stack.enter_context(quiet())
         place = Place(database_url, START, signnow_url, stripe_url, office_url)
         platform = await stack.enter_async_context(place.platform(clock))
         agenda = Agenda(dice, await assemble(platform))

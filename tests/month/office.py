@@ -25,6 +25,8 @@ class Office:
     dice: random.Random
     somebody: str
     loss: float = 0.1
+    is_refusing: bool = False
+    """Whether it answers 404 and keeps nothing, so that the sender may end its subscription."""
     waiting: list[Deed] = field(default_factory=list)
     count: int = 0
 
@@ -33,6 +35,8 @@ class Office:
 
     async def _take_in(self, request: Request) -> Response:
         payload = await request.body()
+        if self.is_refusing:
+            return Response(status_code=404)
         for _ in range(self.dice.choice((1, 1, 2))):
             if self.dice.random() >= self.loss:
                 self.count += 1

@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 
 from services import callbacks, timetable
+from storage.database import rows
+from storage.documents import Document
 from storage.signnow_tokens import load_tokens
 from storage.webhooks import WebhookEvent
 from tests.services.identity_steps import dedicated, withdraw
 from tests.services.identity_steps import world as world
-from tests.services.steps import Json, do, fault, problems, sign_up
+from tests.services.signing_steps import delete, delete_there
+from tests.services.steps import Json, do, fault, problems, raw_id, sign_up
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +147,20 @@ async def test_days_have_bounds(world: World) -> None:
     for days in (0, -1, 31, 2**31 - 1):
         assert list(problems(await catch_up(world, days=days))) == ["days"]
     assert timedelta(hours=1) == callbacks.KEEP_EVERY
+
+
+@pytest.mark.parametrize("who_deletes", ["we", "they"])
+async def test_what_a_callback_says_counts_after_the_document_was_deleted(world: World, who_deletes: str) -> None:
+    customer = await sign_up(world)
+    document = await customer.send(1)
+    await customer.sign(document)
+    await world.signnow.post("/_sandbox/flush")  # the callbacks are stored, and nobody has looked yet
+    if who_deletes == "we":
+        assert (await delete(customer, document))["userErrors"] == []
+    else:
+        await delete_there(customer, document)
+    await world.work()
+    usage = await customer.usage()
+    assert (usage["signatures"], usage["documents_completed"]) == ((1, 0), (1, 0))
+    assert not await rows("SELECT * FROM job WHERE topic = 'webhook.apply' AND state <> 'DONE'")
+    assert (await Document.get(id=raw_id(document))).state == ("DELETED" if who_deletes == "we" else "COMPLETED")

@@ -285,6 +285,7 @@ async def test_callbacks_that_are_lost_for_good_are_made_up_for(world: World) ->
     await world.work()
     assert await signnow_books(world) == {
         "uploads": 1,
+        "invites_sent": 1,
         "invites_charged": 1,
         "signatures": 2,
         "completions": 1,

@@ -56,13 +56,13 @@ class SignNowGroupInvite:
 
 
 class Groups(Protocol):
-    """A group whose outcome is unknown is looked for by its name, its invite by reading the group."""
+    """A group whose outcome is unknown is looked for by its name and documents, its invite by reading the group."""
 
     async def create_group(self, name: str, document_ids: Sequence[str]) -> str:
         """Group documents, and answer the group's id. Unknown outcome: `find_group`."""
 
-    async def find_group(self, name: str) -> SignNowGroup | None:
-        """The newest group of that name, or None."""
+    async def find_group(self, name: str, document_ids: Sequence[str] | None = None) -> SignNowGroup | None:
+        """The newest group of that name, and with just these documents if they are named; or None."""
 
     async def group(self, group_id: str) -> SignNowGroup:
         """One group. Raises SignNowRefused for an unknown one."""

@@ -9,9 +9,12 @@ from typing import Any
 
 
 class Fact(StrEnum):
-    """What is counted. SignNow charges for invites alone: a field invite once, a free-form invite per signer."""
+    """What is counted. SignNow charges for invites alone: a field invite once, a free-form invite per signer,
+    and in development mode for none.
+    """
 
     UPLOADS = "uploads"
+    INVITES_SENT = "invites_sent"
     INVITES_CHARGED = "invites_charged"
     SIGNATURES = "signatures"
     COMPLETIONS = "completions"

@@ -142,6 +142,7 @@ class World:
     def _charge(self, document: Document) -> None:
         """An invite of an application in development mode is not charged, and marks the document."""
         document.is_development = self.knobs.is_development
+        self.enter(Fact.INVITES_SENT, document)
         if not document.is_development:
             self.enter(Fact.INVITES_CHARGED, document)
 

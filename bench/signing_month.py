@@ -1,0 +1,62 @@
+"""Random signing months: `python -m bench.signing_month [postgresql://…] [--days N] [--seed S] [--stories N]`.
+
+The scenario of tests/signing_month with other seeds and as many stories as wanted: all operations of tenants of every
+isolation, every fault of SignNow's sandbox, processes that are killed; in the end usage, margin and SignNow's books
+must tell the same. Fails with the first that does not; `--months` plays so many. Each makes a database of its own,
+which on PostgreSQL the given server must allow; there two processes work at once.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+
+from tests.signing_month.books import assert_books_agree
+from tests.signing_month.month import open_signing_month
+
+
+async def run(url: str | None, days: int, seed: int, stories: int, lanes: int | None) -> None:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "notes"
+        notes.mkdir()
+        if url is None:
+            await _play(f"sqlite:///{Path(folder) / 'month.sqlite3'}", notes, days, seed, stories, lanes or 1)
+        else:
+            name = f"inkmeter_signing_month_{uuid4().hex[:12]}"
+            admin = await asyncpg.connect(url)
+            await admin.execute(f'CREATE DATABASE "{name}"')
+            try:
+                own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+                await _play(own, notes, days, seed, stories, lanes or 2)
+            finally:
+                await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+                await admin.close()
+    print(f"  every book agrees, after {time.monotonic() - began:.0f} s")
+
+
+async def _play(url: str, notes: Path, days: int, seed: int, stories: int, lanes: int) -> None:
+    async with open_signing_month(url, seed, notes, lanes) as month:
+        await month.play(days, stories)
+        await assert_books_agree(month)
+        print(f"seed {seed}: {days} days, {month.rounds} rounds, {month.deaths.total()} processes killed")
+        print(f"  before {', '.join(f'{step} ({n})' for step, n in month.deaths.most_common())}")
+        print(f"  {', '.join(f'{what} {n}' for what, n in sorted(month.outcomes.items()))}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--days", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--months", type=int, default=1, help="so many months, with one seed after the other")
+    parser.add_argument("--stories", type=int, default=96, help="so many documents whose story is told")
+    parser.add_argument("--lanes", type=int, help="processes at once: 1 on SQLite and 2 on PostgreSQL unless given")
+    chosen = parser.parse_args()
+    for number in range(chosen.months):
+        asyncio.run(run(chosen.url, chosen.days, chosen.seed + number, chosen.stories, chosen.lanes))
