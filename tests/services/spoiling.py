@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+
+from inkmeter.errors import PaymentRefused
+from integrations.stripe.gateway import StripeGateway
 from tests.services.steps import Customer, Json, do, provision, stripe_books
 from tests.services.terms import FEE, SEATS, plan_of
 from tests.world import World
@@ -48,3 +52,12 @@ async def kept(world: World, **filters: Any) -> list[Json]:
     shown = ", ".join(f"{name}: {value}" for name, value in filters.items())
     asked = await world.operator.ask(f"{{ discrepancies{f'({shown})' if shown else ''} {LISTED} }}")
     return [edge["node"] for edge in asked["discrepancies"]["edges"]]
+
+
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Stripe refuse lines that are added together: they are added one by one then."""
+
+    async def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PaymentRefused("not together", upstream_code="parameter_unknown")
+
+    monkeypatch.setattr(StripeGateway, "add_lines", refuse)

@@ -8,7 +8,7 @@ from inkmeter.errors import UpstreamTimeout
 from integrations.stripe.gateway import StripeGateway
 from storage.discrepancies import Discrepancy, begin_repair
 from storage.invoices import Invoice
-from tests.services.spoiling import invoices_at_stripe, kept, reconcile
+from tests.services.spoiling import invoices_at_stripe, kept, one_by_one, reconcile
 from tests.services.steps import Customer, do, global_id, provision, stripe_books
 from tests.services.terms import FEE, SEATS, billed, plan_of
 from tests.world import World
@@ -65,6 +65,7 @@ async def test_a_repair_that_was_cut_short_goes_on(
     world: World, held: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await delete(world)
+    one_by_one(monkeypatch)
     add_line, calls = StripeGateway.add_line, []
 
     async def cut_short(self: StripeGateway, **asked: Any) -> str:
@@ -77,6 +78,33 @@ async def test_a_repair_that_was_cut_short_goes_on(
     await reconcile(world, repair=True)
     [theirs] = await invoices_at_stripe(world)
     assert (theirs["status"], theirs["total"]) == ("draft", 6000)
+    await world.travel_to(world.clock.now().replace(hour=23))
+    await world.work()
+    [theirs], [ours] = await invoices_at_stripe(world), await billed(held)
+    assert (theirs["total"], theirs["status"], ours["state"]) == (12000, "paid", "PAID")
+    assert (await reconcile(world))["isClean"]
+    assert len((await stripe_books(world))["invoiceitem"]) == 2
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_repair_whose_one_call_has_no_answer_goes_on(
+    world: World, held: Customer, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    await delete(world)
+    add_lines, calls = StripeGateway.add_lines, []
+
+    async def cut_short(self: StripeGateway, **asked: Any) -> Any:
+        calls.append(asked["key"])
+        if len(calls) > 1:
+            return await add_lines(self, **asked)
+        if is_lost:
+            await add_lines(self, **asked)
+        raise UpstreamTimeout("Stripe has not answered")
+
+    monkeypatch.setattr(StripeGateway, "add_lines", cut_short)
+    await reconcile(world, repair=True)
+    [theirs] = await invoices_at_stripe(world)
+    assert (theirs["status"], theirs["total"]) == ("draft", 12000 if is_lost else 0)
     await world.travel_to(world.clock.now().replace(hour=23))
     await world.work()
     [theirs], [ours] = await invoices_at_stripe(world), await billed(held)

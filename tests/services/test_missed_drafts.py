@@ -23,7 +23,7 @@ from tests.services.metered_steps import (
     join,
     lines,
 )
-from tests.services.spoiling import reconcile
+from tests.services.spoiling import one_by_one, reconcile
 from tests.services.steps import Customer, event, provision
 from tests.services.terms import FEE as COMPUTED_FEE
 from tests.services.terms import billed, plan_of, told
@@ -96,6 +96,7 @@ async def cut_short(world: World, monkeypatch: pytest.MonkeyPatch, *, is_lost: b
             raise UpstreamTimeout("Stripe has not answered")
         return await add_line(self, **asked)
 
+    one_by_one(monkeypatch)
     monkeypatch.setattr(StripeGateway, "add_line", interrupted)
     await world.travel_to(APRIL + timedelta(hours=1))
     await world.work()
@@ -119,6 +120,38 @@ async def test_what_somebody_finalized_between_two_lines(
     moved = sum(charge.amount_minor for charge in await Charge.all())
     assert (theirs["total"] + moved, theirs["status"], ours["state"]) == (total, "paid", "PAID")
     assert (len(lines(theirs)), await Charge.all().count()) == ((2, 0) if is_lost else (1, 1))
+    assert ((await reconcile(world))["isClean"], await Discrepancy.all().count()) == (True, 0)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_what_somebody_finalized_while_all_lines_were_added(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    customer = await provision(world)
+    assert (await customer.subscribe(await plan_of(world, COMPUTED_FEE)))["userErrors"] == []
+    await customer.record(event("a", 30))
+    await world.travel_to(APRIL)
+    await world.work()
+    add_lines, calls = StripeGateway.add_lines, []
+
+    async def interrupted(self: StripeGateway, **asked: Any) -> Any:
+        calls.append(asked["key"])
+        if len(calls) > 1 or is_lost:
+            await add_lines(self, **asked)
+        if len(calls) == 1:
+            [theirs] = await at_stripe(world)
+            (await world.stripe.post(f"/v1/invoices/{theirs['id']}/finalize", headers=STRIPE)).raise_for_status()
+            raise UpstreamTimeout("Stripe has not answered")
+        return await add_lines(self, **asked)
+
+    monkeypatch.setattr(StripeGateway, "add_lines", interrupted)
+    for hour in (1, 2, 3):
+        await world.travel_to(APRIL + timedelta(hours=hour))
+        await world.work()
+    [ours], theirs = await billed(customer), await at_stripe(world)
+    assert sum(invoice["total"] for invoice in theirs) == round(float(ours["total"]["amount"]) * 100)
+    assert {invoice["status"] for invoice in theirs} == {"paid"}
+    assert (ours["state"], len(theirs), await Charge.all().count()) == ("PAID", 1 if is_lost else 2, 0)
     assert ((await reconcile(world))["isClean"], await Discrepancy.all().count()) == (True, 0)
 
 
