@@ -31,8 +31,8 @@ from services.platform import Platform
 from storage.plans import LimitPolicy
 from storage.tenants import Tenant
 
-ROUNDS = 3
-CALLERS = {1: 50, 64: 128}
+ROUNDS = 5
+CALLERS = {1: 100, 64: 256}
 """How many invites a round sends, by how many callers at once."""
 SIGNERS = [Signer("ann@bench.test", "Signer 1")]
 PDF = b"%PDF-1.7\n" + b"x" * 1000

@@ -124,7 +124,7 @@ def server_url() -> Iterator[str]:
     """A sandbox behind uvicorn, in a thread, on a free port."""
     config = uvicorn.Config(create_app(clock=SystemClock()), ws="none", lifespan="on", log_config=None)
     server = uvicorn.Server(config)
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
