@@ -14,11 +14,11 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from integrations.protocols import UNKNOWN_ID, StripeInvoice, StripeInvoiceHead
-from services import comparing, invoice_states, periods, pushing, repairs, stripe_lines
+from services import comparing, invoice_items, invoice_states, periods, pushing, repairs, stripe_lines
 from services.comparing import Difference, DifferenceKind, OurInvoice, OurLine
 from services.discrepancies import Discrepancy, DiscrepancyState, Known
+from services.invoice_items import ItemToBe
 from services.platform import Platform
-from services.pushing import ItemToBe
 from services.repairs import Mender, RepairKind, Resender
 from storage.invoices import Invoice, InvoiceKind, InvoiceState, LineItem
 from storage.subscriptions import Period, Subscription, SubscriptionState
@@ -108,7 +108,7 @@ async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Fi
     if theirs is None:
         return _missing(platform, invoice)
     lines = await LineItem.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).order_by("position")
-    items = await pushing.items_of(invoice, lines)
+    items = await invoice_items.items_of(invoice, lines)
     ours = OurInvoice(
         str(invoice.id),
         invoice.state.value,

@@ -16,7 +16,8 @@ from services import ordering
 from services.alerting import credits_drawn
 from services.batch import Batch
 from services.commands import GrantCredits, RestoreCredits, TakeCredits
-from services.decisions import Purchase, Standing, check_not_paused, included_units, needed_credits, top_up
+from services.decisions import Purchase, Standing, check_not_paused, top_up
+from services.included import included_units, needed_credits
 from services.measures import quantity_of
 from storage.charges import ChargeKind
 from storage.credits import CreditEntryKind, CreditSource

@@ -18,7 +18,7 @@ from inkmeter.errors import (
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from services import rating
-from services.measures import scaled
+from services.included import included_units, needed_credits
 from services.terms import PlanTerms
 from storage.plans import LimitPolicy, Quota
 from storage.tenants import TenantState
@@ -85,6 +85,19 @@ class Decision:
     upgraded_for: str | None = None
     """The meter whose quota was passed."""
 
+    def stored(self) -> dict[str, Any]:
+        """As it stands with its operation."""
+        told = {
+            "reason": self.reason,
+            "price_minor": self.price.minor,
+            "currency": self.price.currency,
+            "credits": dict(self.credits),
+        }
+        if self.upgraded_for is None:
+            return told
+        plan = self.terms.plan
+        return {**told, "plan": {"id": str(plan.id), "code": plan.code, "name": plan.name}}
+
 
 def check_may_sign(state: str, grace_until: datetime | None, now: datetime) -> None:
     """Raise TenantRestricted once the grace after a failed payment is over, whether a job has noted that or not."""
@@ -97,38 +110,6 @@ def check_not_paused(is_paused: bool) -> None:
     """Raise SubscriptionInactive while a subscription is paused."""
     if is_paused:
         raise SubscriptionInactive("the subscription is paused; resumeSubscription ends the pause")
-
-
-def included_units(terms: PlanTerms, meter: str, seats: int) -> int | None:
-    """Units beyond which credits pay: the quota's, or without one what the meter's prices include; None is without
-    end.
-    """
-    quota = terms.quotas.get(meter)
-    if quota is not None:
-        return int(quota.units)
-    allowances = [model.allowance(seats) for entry, model in terms.prices if entry.meter == meter]
-    known = [allowance for allowance in allowances if allowance is not None]
-    return scaled(min(known), terms.meters[meter].decimals) if known and len(known) == len(allowances) else None
-
-
-def free_units(terms: PlanTerms, meter: str, seats: int) -> int | None:
-    """The total up to which units of a meter are INCLUDED and nothing else follows from them: no price, no credits, no
-    purchase. None is without end.
-    """
-    quota = terms.quotas.get(meter)
-    if quota is not None and quota.auto_top_up is not None:
-        return 0
-    included = included_units(terms, meter, seats)
-    bounds = [included] if included is not None else []
-    for entry, model in terms.prices:
-        if entry.meter == meter and model.rates_usage():
-            bounds.append(int(model.allowance(seats) or 0) * 10 ** terms.meters[meter].decimals)
-    return min(bounds, default=None)
-
-
-def needed_credits(included: int | None, before: int, after: int) -> int:
-    """How many of the units between two totals lie beyond what is included."""
-    return 0 if included is None else max(after - included, 0) - max(before - included, 0)
 
 
 def decide(

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from inkmeter.errors import InkmeterError, TopUpRequired
 from inkmeter.events import Event
-from inkmeter.money import Money
 from services import alerting, crediting, document_changes, ordering
 from services.batch import Batch, span_of
 from services.commands import (
@@ -29,9 +28,10 @@ from services.commands import (
     TakeCredits,
 )
 from services.counting import change, deltas, fed
-from services.decisions import Decision, Reason, check_may_sign, check_not_paused, decide, free_units
+from services.decisions import Decision, check_may_sign, check_not_paused, decide
 from services.facts import correct, record
 from services.measures import MeterBook
+from services.plainly_included import Included
 from services.terms import PlanTerms
 from services.upgrading import upgrade
 from storage.documents import DocumentState
@@ -108,8 +108,7 @@ class Planned:
 class _Planner:
     def __init__(self, batch: Batch) -> None:
         self.batch, self.known, self.writes = batch, batch.known, batch.writes
-        self._bounds: dict[tuple[UUID, int, str], int | None] = {}
-        self._included: dict[UUID, Decision] = {}
+        self.included = Included()
 
     def decide(self, command: Command) -> Any:
         match command:
@@ -159,7 +158,7 @@ class _Planner:
             state="RESERVED",
             period_starts_at=gate.starts_at,
             reserved=units,
-            decision=_stored(decision),
+            decision=decision.stored(),
             document_id=intent.document_id,
             refusal=None,
             created_at=now,
@@ -175,8 +174,13 @@ class _Planner:
     def _decide(self, account: Account, gate: Gate, phase: StoredPhase, units: Mapping[str, int], now: int) -> Decision:
         batch = self.batch
         terms, seats = batch.load(phase.plan_id), batch.seats(account, gate)
-        if (free := self._free(terms, seats, account.tenant_id, gate, units)) is not None:
-            return free
+
+        def taken(meter: str) -> int:
+            sums = batch.sums(account.tenant_id, gate.starts_at, meter)
+            return sums[USED] + sums[RESERVED]
+
+        if (included := self.included.decision(terms, seats, taken, units)) is not None:
+            return included
         standings = {
             meter: crediting.standing(batch, account, gate, meter, now)
             for meter in {*units, *(entry.meter for entry, _ in terms.prices)}
@@ -191,24 +195,6 @@ class _Planner:
         for meter, purchase in decision.purchases.items():
             crediting.buy(batch, account, gate, meter, purchase)
         return decision
-
-    def _free(
-        self, terms: PlanTerms, seats: int, tenant_id: int, gate: Gate, units: Mapping[str, int]
-    ) -> Decision | None:
-        """The decision on units that are plainly included, as most are: the same as `decide` comes to, without asking
-        the prices again for each operation of a batch.
-        """
-        plan_id = terms.plan.id
-        for meter, amount in units.items():
-            key = (plan_id, seats, meter)
-            if key not in self._bounds:
-                self._bounds[key] = free_units(terms, meter, seats)
-            bound, sums = self._bounds[key], self.batch.sums(tenant_id, gate.starts_at, meter)
-            if bound is not None and sums[USED] + sums[RESERVED] + amount > bound:
-                return None
-        if plan_id not in self._included:
-            self._included[plan_id] = Decision(Reason.INCLUDED, Money.zero(terms.plan.currency), terms)
-        return self._included[plan_id]
 
     def _commit(self, command: Commit) -> str | None:
         operation = self._ending(command)
@@ -298,18 +284,3 @@ class _Planner:
     def _end(self, operation: StoredOperation, state: str, now: datetime, refusal: dict[str, Any] | None) -> None:
         operation.state, operation.refusal = state, refusal
         self.writes.ended_operations.append((operation, to_micros(now)))
-
-
-def _stored(decision: Decision) -> dict[str, Any]:
-    """A decision as it stands with its operation."""
-    upgrade = {}
-    if decision.upgraded_for is not None:
-        new = decision.terms.plan
-        upgrade = {"plan": {"id": str(new.id), "code": new.code, "name": new.name}}
-    return {
-        "reason": decision.reason,
-        "price_minor": decision.price.minor,
-        "currency": decision.price.currency,
-        "credits": dict(decision.credits),
-        **upgrade,
-    }

@@ -10,7 +10,8 @@ from typing import Final
 from inkmeter.errors import PendingTopUp, TopUpRequired
 from inkmeter.money import Money
 from services.batch import Batch
-from services.decisions import Standing, included_units, needed_credits, top_up
+from services.decisions import Standing, top_up
+from services.included import included_units, needed_credits
 from services.terms import PlanTerms
 from storage.ids import new_id
 from storage.ledger import Account, Gate, StoredOrder

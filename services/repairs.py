@@ -12,10 +12,10 @@ from typing import Final
 from inkmeter.errors import SubscriptionInactive
 from inkmeter.money import Money
 from integrations.protocols import StripeInvoice
-from services import invoice_states, invoices, jobs, pushing, refunds
+from services import invoice_items, invoice_states, invoices, jobs, pushing, refunds
 from services.comparing import MONEY, STATES, Difference, DifferenceKind
+from services.invoice_items import ItemToBe
 from services.platform import Platform
-from services.pushing import ItemToBe
 from storage import discrepancies as stored
 from storage.charges import Charge, ChargeKind
 from storage.database import insert_new, transaction
@@ -102,7 +102,7 @@ class Mender:
             await self.platform.stripe.remove_item(str(row.evidence["stripe_item_id"]))
         if repair is not RepairKind.REMOVE_ITEM:
             item = self.items[str(row.evidence["line_item_id"])]
-            await pushing.add_item(self.platform, self.invoice, self.theirs, item, key=row.key, is_retry=is_retry)
+            await invoice_items.add_item(self.platform, self.invoice, self.theirs, item, key=row.key, is_retry=is_retry)
         await jobs.wake(self.platform, tenant_id, pushing.PUSH, dedup)
 
     async def _credit(self, row: Discrepancy, *, is_retry: bool) -> None:

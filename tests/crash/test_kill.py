@@ -25,6 +25,9 @@ from tests.bookkeeping import PRICE, sign_up, used_units
 from tests.crash import stories
 from tests.crash.conftest import City
 
+ARRIVED = {InvoiceState.PUSHED, InvoiceState.PAID}
+"""Who finds an invoice finalized by a killed process asks Stripe at once whether it is paid, too."""
+
 pytestmark = pytest.mark.anyio
 
 
@@ -125,7 +128,6 @@ async def test_closing_and_pushing(city: City) -> None:
     assert {
         "COMMIT",
         "UPDATE job",
-        "UPDATE invoice",
         "POST /v1/invoices/in_…",
         "POST /v1/invoices/in_…/add_lines",
         "POST /v1/invoices/in_…/finalize",
@@ -135,7 +137,8 @@ async def test_closing_and_pushing(city: City) -> None:
     for reference, fate in fates.items():
         tenant = await Tenant.get(external_reference=reference)
         [invoice] = await Invoice.filter(tenant_id=tenant.id)
-        assert (invoice.total_minor, invoice.state) == (4900 + 2 * 425, InvoiceState.PUSHED), fate
+        assert invoice.total_minor == 4900 + 2 * 425, fate
+        assert invoice.state in ARRIVED, fate
         items = await LineItem.filter(tenant_id=tenant.id).order_by("position")
         theirs = await city.stripe_books(tenant)
         [cycle] = theirs["invoice"]
@@ -172,7 +175,7 @@ async def test_leaving(city: City) -> None:
         tenant = await Tenant.get(external_reference=reference)
         opening, final = await Invoice.filter(tenant_id=tenant.id).order_by("id")
         assert (opening.total_minor, final.total_minor) == (4900, 2 * 425 - 2450), fate
-        assert (opening.state, final.state) == (InvoiceState.PUSHED, InvoiceState.PUSHED), fate
+        assert {opening.state, final.state} <= ARRIVED, fate
         items = await LineItem.filter(tenant_id=tenant.id)
         theirs = await city.stripe_books(tenant)
         assert {i["id"]: i["total"] for i in theirs["invoice"]} == {

@@ -93,6 +93,9 @@ QUERIES = {
         edges { node { units } } } }""",
     "discrepancies": "query ($tenant: ID) { discrepancies(tenantId: $tenant) { edges { node { kind } } } }",
     "document": "query ($tenant: ID, $doc: ID!) { document(tenantId: $tenant, id: $doc) { name } }",
+    "documentGroupStatus": """query ($tenant: ID, $group: ID!) {
+        documentGroupStatus(tenantId: $tenant, groupId: $group) { status } }""",
+    "documentGroups": "query ($tenant: ID) { documentGroups(tenantId: $tenant) { edges { node { name } } } }",
     "documentHistory": """query ($tenant: ID, $doc: ID!) {
         documentHistory(tenantId: $tenant, documentId: $doc) { event } }""",
     "documentStatus": """query ($tenant: ID, $doc: ID!) {
@@ -192,21 +195,39 @@ MUTATIONS = {
     "uploadDocument": f'tenantId: $tenant, name: "Lease", content: "{PDF}", idempotencyKey: "u"',
     "uploadDocumentFromUrl": """tenantId: $tenant, name: "Lease", url: "https://acme.test/lease.pdf",
         idempotencyKey: "uu" """,
+    "cancelGroupInvite": 'tenantId: $tenant, groupId: $group, idempotencyKey: "cg"',
     "cancelInvite": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "ci"',
+    "createDocumentGroup": 'tenantId: $tenant, name: "Closing", documentIds: [$doc], idempotencyKey: "mg"',
+    "deleteDocumentGroup": 'tenantId: $tenant, groupId: $group, idempotencyKey: "dg"',
+    "downloadDocumentGroup": 'tenantId: $tenant, groupId: $group, idempotencyKey: "lg"',
+    "resendGroupInvite": 'tenantId: $tenant, groupId: $group, email: "ann@x.test", idempotencyKey: "rg"',
+    "sendGroupInvite": """tenantId: $tenant, groupId: $group, idempotencyKey: "sg",
+        signers: [{documentId: $member, email: "ann@x.test", role: "Signer 1"}]""",
     "deleteDocument": 'tenantId: $tenant, documentId: $doc, idempotencyKey: "dd"',
 }
 REFUSED_HERE = {
     "closePeriod",
     "createDocumentFromTemplate",
+    "createDocumentGroup",
     "createEmbeddedInvite",
     "createEmbeddedSigningLink",
     "deprovisionTenant",
+    "resendGroupInvite",
     "sendInvite",
     "subscribeTenant",
     "uploadDocumentFromUrl",
 }
-"""For other reasons: not over, no template, sent before, not embedded, it ends it all, subscribed before, no file."""
-LAST = ("cancelInvite", "deleteDocument")
+"""For other reasons: not over, no template, sent before, not embedded, it ends it all, not out yet, subscribed before,
+no file.
+"""
+LAST = ("cancelGroupInvite", "cancelInvite", "deleteDocument", "deleteDocumentGroup")
+OF_GROUPS = (
+    "cancelGroupInvite",
+    "deleteDocumentGroup",
+    "downloadDocumentGroup",
+    "resendGroupInvite",
+    "sendGroupInvite",
+)
 OF_DOCUMENTS = (
     "cancelInvite",
     "createEmbeddedInvite",
@@ -219,8 +240,20 @@ OF_DOCUMENTS = (
     "sendInvite",
 )
 DOWNLOADS = {**quota("downloads", "TOP_UP", 5), "topUpPacks": [{"units": 10, "price": "9.00"}]}
-VARIABLES = dict.fromkeys(
-    ("tenant", "doc", "invoice", "node", "plan", "discount", "grant", "event", "job", "discrepancy", "order"), "ID"
+VARIABLES = (
+    "tenant",
+    "doc",
+    "group",
+    "member",
+    "invoice",
+    "node",
+    "plan",
+    "discount",
+    "grant",
+    "event",
+    "job",
+    "discrepancy",
+    "order",
 )
 
 
@@ -291,6 +324,9 @@ async def owner(world: World, reference: str) -> Owner:
         cancelUrl="https://x.test",
     )
     document = await customer.send(1)
+    member = await customer.document("up-member", "Grouped")
+    grouping = {"name": "Closing", "documentIds": [member], "idempotencyKey": "first"}
+    made = await do(customer.api, "createDocumentGroup", "group { id }", tenantId=customer.id, **grouping)
     await customer.record(event("billed", 3))
     await world.travel_to(datetime(2026, 4, 10, tzinfo=UTC))
     closed = await customer.close()
@@ -313,6 +349,8 @@ async def owner(world: World, reference: str) -> Owner:
         "tenant": customer.id,
         "subscription": (await customer.api.ask(running, id=customer.id))["tenant"]["subscription"]["id"],
         "doc": document,
+        "group": made["group"]["id"],
+        "member": member,
         "invoice": closed["invoice"]["id"],
         "node": closed["invoice"]["id"],
         "plan": plan,
@@ -429,6 +467,8 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
         for name, kind in {
             "tenant": "Tenant",
             "doc": "Document",
+            "group": "DocumentGroup",
+            "member": "Document",
             "invoice": "Invoice",
             "node": "Invoice",
             "grant": "CreditGrant",
@@ -443,23 +483,29 @@ async def test_another_tenants_ids_are_like_unknown_ones(world: World) -> None:
             assert answer["data"] == {field: None} or codes(answer) == ["NOT_FOUND"], field
         names = ("alerts", "checkQuota", "creditBalance", "creditHistory", "documents", "invoices", "topUpOrders")
         more = ("documentHistory", "documentStatus", "notices", "previewChange", "upcomingInvoice")
-        for field in (*names, *more, "usage", "usageEvents", "usageSeries"):
+        groups = ("documentGroupStatus", "documentGroups")
+        for field in (*names, *more, *groups, "usage", "usageEvents", "usageSeries"):
             answer = await use(bolt.api, field, foreign)
             assert (codes(answer), answer["data"]) == (["NOT_FOUND"], None), field
         writes = ("createPortalSession", "createTopUpCheckout", "recordUsage", "setBudget", "topUp", "uploadDocument")
-        for field in (*writes, *OF_DOCUMENTS, "createDocumentFromTemplate", "uploadDocumentFromUrl"):
+        for field in (*writes, *OF_DOCUMENTS, *OF_GROUPS, "createDocumentFromTemplate", "uploadDocumentFromUrl"):
             answer = await use(bolt.api, field, foreign)
             assert refusals(answer, field) == ["NotFound"], field
             assert answer["data"][field]["userErrors"][0]["path"] == ["tenantId"], field
         own_tenant = {**foreign, "tenant": bolt.customer.id}
         assert (await use(bolt.api, "document", own_tenant))["data"] == {"document": None}
         assert codes(await use(bolt.api, "creditHistory", own_tenant)) == ["NOT_FOUND"]
-        for field in ("documentHistory", "documentStatus"):
+        for field in ("documentGroupStatus", "documentHistory", "documentStatus"):
             assert codes(await use(bolt.api, field, own_tenant)) == ["NOT_FOUND"], field
         for field in OF_DOCUMENTS:
             answer = await use(bolt.api, field, own_tenant)
             assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["documentId"]}], field
-    for kind in ("tenant", "doc", "invoice", "grant", "discount", "order", "subscription"):
+        for field in OF_GROUPS:
+            answer = await use(bolt.api, field, own_tenant)
+            assert answer["data"][field]["userErrors"] == [{"__typename": "NotFound", "path": ["groupId"]}], field
+        answer = await use(bolt.api, "createDocumentGroup", own_tenant)
+        assert refusals(answer, "createDocumentGroup") == ["NotFound"]
+    for kind in ("tenant", "doc", "group", "invoice", "grant", "discount", "order", "subscription"):
         assert (await use(bolt.api, "node", {"node": acme.ids[kind]}))["data"] == {"node": None}
         assert (await use(bolt.api, "node", {"node": bolt.ids[kind]}))["data"]["node"] is not None
     assert await world.operator.ask(QUERIES["usage"], tenant=acme.customer.id) == before
@@ -535,7 +581,7 @@ async def test_cursors(world: World) -> None:
         after = shown["pageInfo"]["endCursor"]
         if not shown["pageInfo"]["hasNextPage"]:
             break
-    assert names == [f"Lease {number}" for number in range(1, 6)]
+    assert names == ["Lease 1", "Grouped", *(f"Lease {number}" for number in range(2, 6))]
     seen = (await bolt.api.ask(page, first=5, after=after))["documents"]["edges"]
     assert [edge["node"]["name"] for edge in seen] in ([], ["Lease 1"]), "a foreign cursor is a place, not a key"
     empty = (await acme.api.ask(page, first=0))["documents"]

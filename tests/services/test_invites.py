@@ -25,7 +25,7 @@ async def test_the_same_key_sends_once(world: World) -> None:
     assert first["document"]["state"] == "SENT"
     assert await customer.invite(document) == first
     assert await customer.usage() == {"documents_created": (1, 0), "invites_sent": (1, 0), "api_calls": (5, 0)}
-    assert await signnow_books(world) == {"uploads": 1, "invites_charged": 1}
+    assert await signnow_books(world) == {"uploads": 1, "invites_sent": 1, "invites_charged": 1}
 
 
 async def test_a_document_is_sent_once(world: World) -> None:
@@ -78,6 +78,7 @@ async def test_signers_sign_in_order_and_everybody_is_counted_once(world: World)
     assert (used["signatures"], used["documents_completed"]) == ((3, 0), (1, 0))
     assert {k: v for k, v in (await signnow_books(world)).items() if k != "downloads"} == {
         "uploads": 1,
+        "invites_sent": 1,
         "invites_charged": 1,
         "signatures": 3,
         "completions": 1,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from inkmeter.usage import METERS
 from plugins.manager import load_plugins
-from services import ledger
-from services.decisions import Reason, Standing, decide, free_units
+from services import plainly_included
+from services.decisions import Reason, Standing, decide
+from services.plainly_included import free_units
 from services.terms import PlanTerms
 from storage.plans import LimitPolicy, Price
 from tests.services.books import METER, Books, reserve, span, terms
@@ -73,7 +74,7 @@ def test_a_batch_answers_the_same_with_and_without_the_short_cut(
         return [answer[0].decision if isinstance(answer, tuple) else repr(answer) for answer in found]
 
     with_it = answers()
-    with patch.object(ledger, "free_units", return_value=0):
+    with patch.object(plainly_included, "free_units", return_value=0):
         assert answers() == with_it
 
 
