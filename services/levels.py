@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from inkmeter.usage import Aggregation, Meter
@@ -12,6 +13,11 @@ from storage.fields import to_micros
 from storage.levels import Before, last_before, standing_of_many
 from storage.subscriptions import Period, Phase
 from storage.usage import ALWAYS, Standing, standing_events
+
+_ROUNDS: Final = 10
+"""So often events are passed over whose property is no number, which SQL cannot tell, for all tenants at once; where
+there are more of them, one tenant after the other is looked through.
+"""
 
 Asked = tuple[Period, datetime]
 """A period, and the moment up to which its usage is asked for, its end at the latest."""
@@ -76,15 +82,24 @@ async def _levels_before(book: MeterBook, meter: Meter, asked: set[Before], know
     shown: dict[str, Sequence[str]] = {name: sorted(values) for name, values in meter.filters.items()}
     if meter.property is not None:
         shown.setdefault(meter.property, ())
-    last = await last_before(meter.source or meter.code, asked, shown, known_at=known_at)
-    found = {}
-    for tenant_id, moment in asked:
-        level: int | None = 0
-        if (event := last.get((tenant_id, moment))) is not None:
-            level = level_of(book, meter, event)
-        if level is None:  # its property is no number, which SQL cannot tell: the rest is looked through one by one
-            level = await level_before(book, meter, tenant_id, moment, known_at=known_at)
-        found[tenant_id, moment] = level
+    source, found = meter.source or meter.code, dict[Before, int]()
+    left, passed = {one: one for one in asked}, set[UUID]()
+    for _ in range(_ROUNDS):
+        last = await last_before(source, set(left.values()), shown, besides=passed, known_at=known_at)
+        further = {}
+        for one, before in left.items():
+            event_id, event = last.get(before, (None, None))
+            level = level_of(book, meter, event) if event is not None else 0
+            if level is not None:
+                found[one] = level
+            elif event_id is not None and event is not None:
+                passed.add(event_id)
+                further[one] = (one[0], event.occurred_at + 1)  # there may be others of the same moment
+        left = further
+        if not left:
+            break
+    for tenant_id, moment in left:
+        found[tenant_id, moment] = await level_before(book, meter, tenant_id, moment, known_at=known_at)
     return found
 
 
