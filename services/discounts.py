@@ -1,6 +1,7 @@
 """Discounts: something off a subscription's fees and usage, for so many periods from the current one."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from services.platform import Platform
 from services.problems import Problems
 from storage.database import insert_new, transaction
 from storage.discounts import Discount as Discount
-from storage.subscriptions import Period, Subscription, enter_period
+from storage.subscriptions import Period, Subscription, enter_period, starts_before
 from storage.tenants import Tenant
 
 MAX_PERIODS: Final = 1_200
@@ -127,31 +128,43 @@ async def discounts_of(subscription: Subscription) -> Sequence[Discount]:
     )
 
 
-async def discounts_in(subscription: Subscription, period: Period, currency: str) -> tuple[billing.Discount, ...]:
-    """The discounts that hold in a period, as billing takes them."""
-    found = await discounts_of(subscription)
-    if period.is_trial or not found:
-        return ()
-    earlier = await Period.filter(
-        tenant_id=period.tenant_id, subscription_id=subscription.id, is_trial=False, starts_at__lt=period.starts_at
-    )
-    starts = [one.starts_at for one in earlier]
-    return tuple(
-        billing.Discount(
-            discount.label,
-            discount.percent,
-            Money(discount.amount_minor, currency) if discount.amount_minor is not None else None,
+async def discounts_in(
+    asked: Sequence[tuple[Subscription, Period]], currencies: Mapping[UUID, str]
+) -> dict[UUID, tuple[billing.Discount, ...]]:
+    """The discounts that hold in each period, as billing takes them, in two queries; of a few hundred periods at a
+    time. `currencies` are those of the subscriptions' plans.
+    """
+    own: dict[UUID, list[Discount]] = {}
+    subscriptions = {subscription.id: subscription for subscription, _ in asked}
+    owners = {subscription.tenant_id for subscription in subscriptions.values()}
+    for discount in await Discount.filter(tenant_id__in=owners).order_by("created_at", "id"):
+        if discount.subscription_id in subscriptions:
+            own.setdefault(discount.subscription_id, []).append(discount)
+    discounted = [subscriptions[subscription_id] for subscription_id in own]
+    starts = await starts_before(discounted, max(period.starts_at for _, period in asked)) if own else {}
+    return {
+        period.id: tuple(
+            billing.Discount(
+                discount.label,
+                discount.percent,
+                Money(discount.amount_minor, currencies[subscription.id])
+                if discount.amount_minor is not None
+                else None,
+            )
+            for discount in ([] if period.is_trial else own.get(subscription.id, []))
+            if _holds(discount, period, starts[subscription.id])
         )
-        for discount in found
-        if _holds(discount, period, starts)
-    )
+        for subscription, period in asked
+    }
 
 
-def _holds(discount: Discount, period: Period, earlier: Sequence[datetime]) -> bool:
-    """Whether a period is one of those that a discount is for; `earlier` are the starts of those billed before it."""
+def _holds(discount: Discount, period: Period, starts: Sequence[datetime]) -> bool:
+    """Whether a period is one of those that a discount is for; `starts` are those of the periods that are billed."""
     if period.starts_at < discount.starts_at:
         return False
     if discount.ended_at is not None and discount.ended_at < period.ends_at:
         return False
-    count = sum(start >= discount.starts_at for start in earlier)
-    return discount.periods is None or count < discount.periods
+    if discount.periods is None:
+        return True
+    count = bisect_left(starts, period.starts_at) - bisect_left(starts, discount.starts_at)
+    return count < int(discount.periods)

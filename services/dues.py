@@ -12,10 +12,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from inkmeter.money import Money
-from inkmeter.periods import Proration, load_zone
-from services import discounts, periods, phases, readings
+from inkmeter.periods import load_zone
 from services.billing import BillLine, PeriodFacts, bill_fees, bill_period
 from services.drafting import NewLine, item_of, single
+from services.period_facts import facts_of
 from services.platform import Platform
 from services.proration import peak_seats, stages_in_force
 from services.rating import SEATS
@@ -27,26 +27,6 @@ RERATED: Final = (LineKind.FEE, LineKind.USAGE, LineKind.DISCOUNT, LineKind.COMM
 """The kinds of lines that follow from a period's facts."""
 
 Key = tuple[LineKind, UUID | None]
-
-
-async def facts_of(platform: Platform, subscription: Subscription, period: Period) -> PeriodFacts:
-    """Everything that the price of a period depends on, as known now."""
-    stages = await phases.stages_of(platform, subscription)
-    facts = PeriodFacts(
-        cycle=periods.cycle_of(subscription, period),
-        zone=subscription.zone,
-        stages=stages,
-        ends_at=subscription.ended_at,
-        end_proration=Proration(subscription.end_proration),
-        units=await readings.billed_units(platform, period, min(platform.clock.now(), period.ends_at)),
-        discounts=await discounts.discounts_in(subscription, period, stages[0].terms.plan.currency),
-        is_trial=period.is_trial,
-    )
-    in_force = stages_in_force(facts)
-    plan = in_force[-1].terms.plan if in_force else None
-    if plan is None or plan.minimum_minor is None:
-        return facts
-    return replace(facts, minimum=Money(plan.minimum_minor, plan.currency))
 
 
 async def outstanding(

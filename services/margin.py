@@ -61,6 +61,22 @@ class Entry:
     currency: str
 
 
+class Sums:
+    """Amounts added up by place, measure and currency, so that many of them take the room of few."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Place, Measure, str], int] = {}
+
+    def add(self, place: Place, measure: Measure, amount: int, currency: str) -> None:
+        """Add an amount; one of zero is there, too."""
+        key = (place, measure, currency)
+        self._found[key] = self._found.get(key, 0) + amount
+
+    def entries(self) -> list[Entry]:
+        """One of each place, measure and currency."""
+        return [Entry(place, measure, amount, cur) for (place, measure, cur), amount in self._found.items()]
+
+
 class _Comparable(Protocol):
     def __lt__(self, other: Any, /) -> bool: ...
 

@@ -10,14 +10,15 @@ from inkmeter.events import MarginNegative
 from services import jobs, margin_entries
 from services.margin import KEYS, MarginRow, Measure, tabulate
 from services.margin import MarginGroup as MarginGroup
+from services.margin_places import begins_in
 from services.platform import Platform
 from services.problems import Problems
 from services.upstream_costs import month_start, next_month
 from storage.alerts import Alert, AlertKind
 from storage.database import insert_new
 from storage.jobs import SYSTEM, Job, advance_job
-from storage.subscriptions import Period, PeriodState, Subscription
-from storage.tenants import Tenant
+from storage.subscriptions import PeriodState, slice_periods
+from storage.tenants import Tenant, find_tenants
 from storage.upstream import current_bills
 
 log = logging.getLogger("inkmeter.margins")
@@ -53,7 +54,7 @@ async def read_margin(
     entries = [e for e in await margin_entries.collect(platform, first, end) if currency in (None, e.currency)]
     found = tabulate(entries, KEYS[group])
     keys = [row.key for row in found if row.key is not None]
-    tenants = await Tenant.filter(id__in=keys) if group is MarginGroup.TENANT and keys else []
+    tenants = await find_tenants(keys) if group is MarginGroup.TENANT else []
     bills = await current_bills(first.isoformat(), end.isoformat())
     return MarginReport(found, tabulate(entries, lambda _: None), tenants, bool(bills))
 
@@ -114,9 +115,13 @@ async def find_negative_margins(platform: Platform, month: str) -> list[Alert]:
 async def _running_tenants(month: str) -> set[int]:
     """Those with an open period that began in the month."""
     start, end = month_start(month) - timedelta(days=1), month_start(next_month(month)) + timedelta(days=1)
-    found = await Period.filter(state=PeriodState.OPEN, starts_at__gte=start, starts_at__lt=end)
-    subscriptions = {s.id: s for s in await Subscription.all()} if found else {}
-    return {p.tenant_id for p in found if margin_entries.begins_in(p, subscriptions[p.subscription_id]) == month}
+    slices = slice_periods(state=PeriodState.OPEN, starts_at__gte=start, starts_at__lt=end)
+    return {
+        period.tenant_id
+        async for found, subscriptions in slices
+        for period in found
+        if begins_in(period, subscriptions[period.subscription_id]) == month
+    }
 
 
 def _alert(platform: Platform, tenant_id: int, month: str, row: MarginRow) -> Alert:

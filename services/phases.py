@@ -51,6 +51,11 @@ async def in_force(platform: Platform, subscription: Subscription, moment: datet
 
 async def stages_of(platform: Platform, subscription: Subscription) -> tuple[Stage, ...]:
     """The phases of a subscription as billing takes them."""
+    return await stages_from(platform, await phases_of(subscription.tenant_id, subscription.id))
+
+
+async def stages_from(platform: Platform, phases: Sequence[Phase]) -> tuple[Stage, ...]:
+    """The same of phases that were read."""
     return tuple(
         [
             Stage(
@@ -60,7 +65,7 @@ async def stages_of(platform: Platform, subscription: Subscription) -> tuple[Sta
                 Proration(phase.proration) if phase.proration else None,
                 phase.is_paused,
             )
-            for phase in await phases_of(subscription.tenant_id, subscription.id)
+            for phase in phases
         ]
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inkmeter.money import Money
-from services import billing, changes, dues, rating, upcoming
+from services import billing, changes, period_facts, rating, upcoming
 from services.changes import Change, ChangePlan, ChangeSeats
 from services.platform import Platform
 from services.upcoming import UpcomingInvoice
@@ -55,5 +55,5 @@ async def _next_fees(platform: Platform, change: Change) -> Money | None:
     following = upcoming.following_period(change.subscription, change.current)
     if following is None:
         return None
-    facts = await dues.facts_of(platform, change.subscription, following)
+    facts = await period_facts.facts_of(platform, change.subscription, following)
     return rating.sum_of((entry.line for entry in billing.bill_fees(facts)), facts.currency)

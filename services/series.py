@@ -13,10 +13,10 @@ from inkmeter.periods import day_starts, hour_starts, load_zone
 from inkmeter.usage import Aggregation, Meter
 from services import meters
 from services.intake import MAX_PROPERTY_NAME
+from services.levels import level_before, level_of, seat_steps
 from services.measures import LEVELS, SEATS, MeterBook, takes_all
 from services.platform import Platform
 from services.problems import Problems
-from services.readings import level_before, level_of, seat_steps
 from services.tallies import Levels, Step, Tally
 from storage.fields import from_micros, to_micros
 from storage.subscriptions import Subscription, phases_of

@@ -14,7 +14,7 @@ from services.platform import Platform
 from services.problems import Problems
 from services.upstream_costs import CostTable, month_of, month_start, next_month
 from storage.database import transaction
-from storage.tenants import Tenant
+from storage.tenants import Tenant, find_tenants
 from storage.upstream import InvitePool as InvitePool
 from storage.upstream import put_pool
 from storage.upstream_events import upstream_events
@@ -147,7 +147,7 @@ async def _shares(
     used: Mapping[int, int], recent: Mapping[int, int], before: Mapping[int, int], fixed: Money
 ) -> list[PoolShare]:
     costs, total = share_out(fixed.minor, used), sum(used.values())
-    tenants = await Tenant.filter(id__in=sorted({*used, *recent, *before})).order_by("id") if used or recent else []
+    tenants = await find_tenants({*used, *recent, *before}) if used or recent else []
     return [
         PoolShare(
             tenant,

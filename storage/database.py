@@ -6,7 +6,7 @@ what differs: PostgreSQL locks rows, or a table; SQLite has one writer at a time
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -190,6 +190,19 @@ async def rows_unawaited(sql: str, *values: Any) -> list[dict[str, Any]]:
 
     done: list[dict[str, Any]] = await client.transact(run, is_awaited=False)
     return done
+
+
+def marks(values: Sized) -> str:
+    """So many parameters, for a list after IN."""
+    return ", ".join("?" * len(values))
+
+
+def with_moments(asked: Sized) -> str:
+    """The start of a statement that looks up so many moments of tenants: the table `asked (tenant_id, moment)`, whose
+    rows are its first parameters. A list for each column would be looked up in every combination.
+    """
+    pair = "(CAST(? AS BIGINT), CAST(? AS BIGINT))"  # PostgreSQL would take them for text
+    return f"WITH asked (tenant_id, moment) AS (VALUES {', '.join([pair] * len(asked))})"
 
 
 async def row(sql: str, *values: Any) -> dict[str, Any] | None:

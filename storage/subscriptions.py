@@ -1,18 +1,23 @@
 """Subscriptions, and the billing periods that are their gates: usage shares a period's row, a close takes it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any, Final
 from uuid import UUID
 
+from tortoise.expressions import Q
 from tortoise.fields import BigIntField, BooleanField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
 from inkmeter.periods import Anchor, BillingPeriod, Interval
-from storage.database import lock, row, rows
+from storage.database import lock, marks, row, rows
 from storage.fields import InstantField, from_micros, to_micros
 from storage.ids import new_id
+
+SLICE: Final = 500
+"""So many periods are read at once."""
 
 
 class SubscriptionState(StrEnum):
@@ -238,3 +243,47 @@ async def periods_with_late_events(tenant_id: int, before: datetime, carried: Se
 async def phases_of(tenant_id: int, subscription_id: UUID) -> list[Phase]:
     """All phases of a subscription, in order; of two that begin at once the later one holds."""
     return await Phase.filter(tenant_id=tenant_id, subscription_id=subscription_id).order_by("starts_at", "id")
+
+
+async def phases_of_many(subscriptions: Collection[Subscription]) -> dict[UUID, list[Phase]]:
+    """The same of many subscriptions, by subscription, in one query; of a few hundred at a time."""
+    found: dict[UUID, list[Phase]] = {subscription.id: [] for subscription in subscriptions}
+    owners = {subscription.tenant_id for subscription in subscriptions}
+    for phase in await Phase.filter(tenant_id__in=owners).order_by("starts_at", "id") if owners else []:
+        if phase.subscription_id in found:
+            found[phase.subscription_id].append(phase)
+    return found
+
+
+async def slice_periods(**which: Any) -> AsyncIterator[tuple[list[Period], dict[UUID, Subscription]]]:
+    """The periods of all tenants that a filter lets through, with their subscriptions by id: a slice at a time, in two
+    queries. Tenant by tenant, each in order of time.
+    """
+    where = Q(**which)
+    while True:
+        found = await Period.filter(where).order_by("tenant_id", "starts_at").limit(SLICE)
+        if found:
+            subscriptions = await Subscription.filter(tenant_id__in={period.tenant_id for period in found})
+            yield found, {subscription.id: subscription for subscription in subscriptions}
+        if len(found) < SLICE:
+            return
+        last = found[-1]
+        after = Q(tenant_id__gt=last.tenant_id) | Q(tenant_id=last.tenant_id, starts_at__gt=last.starts_at)
+        where = Q(**which) & Q(tenant_id__gte=last.tenant_id) & after
+
+
+async def starts_before(subscriptions: Collection[Subscription], moment: datetime) -> dict[UUID, list[datetime]]:
+    """When the periods of many subscriptions began that are no trial and began before a moment, in order."""
+    found: dict[UUID, list[datetime]] = {subscription.id: [] for subscription in subscriptions}
+    if not found:
+        return found
+    owners = {subscription.tenant_id for subscription in subscriptions}
+    for entry in await rows(
+        f"SELECT subscription_id, starts_at FROM billing_period WHERE tenant_id IN ({marks(owners)}) "
+        "AND starts_at < ? AND NOT is_trial ORDER BY starts_at",
+        *owners,
+        to_micros(moment),
+    ):
+        if (starts := found.get(UUID(str(entry["subscription_id"])))) is not None:
+            starts.append(from_micros(entry["starts_at"]))
+    return found

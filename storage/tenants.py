@@ -1,12 +1,16 @@
 """The operator's customers."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from tortoise.fields import BigIntField, CharEnumField, JSONField, TextField, UUIDField
 from tortoise.models import Model
 
 from storage.database import lock, rows
 from storage.fields import InstantField
+
+_SLICE: Final = 500
 
 
 class TenantState(StrEnum):
@@ -59,3 +63,10 @@ async def lock_tenant(tenant_id: int) -> Tenant:
     """The tenant, which nobody else changes until the transaction ends. Rows that refer to it can still be added."""
     await rows("SELECT id FROM tenant WHERE id = ?" + lock("NO KEY UPDATE"), tenant_id)
     return await Tenant.get(id=tenant_id)
+
+
+async def find_tenants(ids: Iterable[int]) -> list[Tenant]:
+    """The tenants with these keys, in order, however many: no statement takes any number of parameters."""
+    wanted = sorted(ids)
+    slices = [wanted[at : at + _SLICE] for at in range(0, len(wanted), _SLICE)]
+    return [tenant for part in slices for tenant in await Tenant.filter(id__in=part).order_by("id")]

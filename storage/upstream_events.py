@@ -1,13 +1,15 @@
 """Reading what was bought from SignNow, and what was sold, over all tenants."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from itertools import chain
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from storage.database import rows
+from storage.database import rows, with_moments
 from storage.fields import from_micros, to_micros
+from storage.subscriptions import Period
 from storage.upstream import UnitKind
 
 _CHUNK: Final = 5_000
@@ -60,25 +62,29 @@ async def upstream_events(
         last = (found[-1]["occurred_at"], found[-1]["tenant_id"], str(found[-1]["id"]))
 
 
-async def sum_sold(meter: str, start: datetime, end: datetime) -> dict[UUID, int]:
-    """The units of a meter that all tenants used in the periods that begin in [start, end), by period."""
+async def sum_sold(meter: str, periods: Sequence[Period]) -> dict[UUID, int]:
+    """The units of a meter that were used in each period; of a few hundred periods at a time."""
     found = await rows(
-        "SELECT p.id, SUM(e.quantity) AS total FROM billing_period p JOIN usage_event e ON e.tenant_id = p.tenant_id "
-        "AND e.meter = ? AND e.occurred_at >= p.starts_at AND e.occurred_at < p.ends_at "
-        "WHERE p.starts_at >= ? AND p.starts_at < ? GROUP BY p.id",
+        f"{with_moments(periods)} SELECT p.id, SUM(e.quantity) AS total FROM asked a "
+        "JOIN billing_period p ON p.tenant_id = a.tenant_id AND p.starts_at = a.moment "
+        "JOIN usage_event e ON e.tenant_id = p.tenant_id AND e.meter = ? AND e.occurred_at >= p.starts_at "
+        "AND e.occurred_at < p.ends_at GROUP BY p.id",
+        *_starts(periods),
         meter,
-        to_micros(start),
-        to_micros(end),
     )
     return {UUID(str(entry["id"])): int(entry["total"]) for entry in found}
 
 
+def _starts(periods: Sequence[Period]) -> Iterator[int]:
+    """What tells periods apart, as parameters."""
+    return chain.from_iterable((period.tenant_id, to_micros(period.starts_at)) for period in periods)
+
+
 @dataclass(frozen=True, slots=True)
-class BilledLine:
-    """A line of any invoice, by the period that it is for."""
+class BilledSum:
+    """What the lines of one kind come to, over all invoices, by the period and the price that they are for."""
 
     period_id: UUID
-    kind: str
     price_id: UUID | None
     model: str
     amount_minor: int
@@ -87,34 +93,33 @@ class BilledLine:
     is_rerated: bool
 
 
-async def billed_lines(start: datetime, end: datetime, rerated: tuple[str, ...]) -> list[BilledLine]:
-    """The lines for all periods that begin in [start, end), of all tenants. `rerated` are the kinds that follow from
+async def sum_billed(periods: Sequence[Period], rerated: tuple[str, ...]) -> list[BilledSum]:
+    """The lines for each period, added up; of a few hundred periods at a time. `rerated` are the kinds that follow from
     a period's facts, as they are or as what an adjustment corrects.
     """
     found = await rows(
-        "SELECT l.service_period_id, l.kind, l.adjusts, l.price_id, l.model, l.amount_minor, i.currency, i.state "
-        "FROM billing_period p JOIN line_item l ON l.tenant_id = p.tenant_id AND l.service_period_id = p.id "
+        f"{with_moments(periods)} SELECT l.service_period_id, l.kind, l.adjusts, l.price_id, l.model, i.currency, "
+        "i.state, SUM(l.amount_minor) AS total FROM asked a "
+        "JOIN billing_period p ON p.tenant_id = a.tenant_id AND p.starts_at = a.moment "
+        "JOIN line_item l ON l.tenant_id = p.tenant_id AND l.service_period_id = p.id "
         "JOIN invoice i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id "
-        "WHERE p.starts_at >= ? AND p.starts_at < ? "
         # A charge without a meter collects what a line of an earlier invoice has billed.
-        "AND NOT (l.kind = 'CHARGE' AND l.meter = '')",
-        to_micros(start),
-        to_micros(end),
+        "WHERE NOT (l.kind = 'CHARGE' AND l.meter = '') "
+        "GROUP BY l.service_period_id, l.kind, l.adjusts, l.price_id, l.model, i.currency, i.state",
+        *_starts(periods),
     )
-    return [_line(entry, rerated) for entry in found]
-
-
-def _line(entry: Mapping[str, Any], rerated: tuple[str, ...]) -> BilledLine:
-    return BilledLine(
-        period_id=UUID(str(entry["service_period_id"])),
-        kind=entry["kind"],
-        price_id=UUID(str(entry["price_id"])) if entry["price_id"] is not None else None,
-        model=entry["model"],
-        amount_minor=entry["amount_minor"],
-        currency=entry["currency"],
-        is_collected=entry["state"] == "PAID",
-        is_rerated=(entry["adjusts"] or entry["kind"]) in rerated,
-    )
+    return [
+        BilledSum(
+            period_id=UUID(str(entry["service_period_id"])),
+            price_id=UUID(str(entry["price_id"])) if entry["price_id"] is not None else None,
+            model=entry["model"],
+            amount_minor=int(entry["total"]),
+            currency=entry["currency"],
+            is_collected=entry["state"] == "PAID",
+            is_rerated=(entry["adjusts"] or entry["kind"]) in rerated,
+        )
+        for entry in found
+    ]
 
 
 async def count_operations(tenant_id: int, start: datetime, end: datetime) -> dict[tuple[str, str], int]:

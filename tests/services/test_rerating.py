@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from inkmeter.errors import Refused
 from inkmeter.periods import Interval, Proration, load_zone
-from services import changes, closing, discounts, dues, endings, plans, subscriptions, usage
+from services import changes, closing, discounts, dues, endings, period_facts, plans, subscriptions, usage
 from services.billing import bill_period
 from services.changes import ChangeAt, ChangePlan, ChangeSeats
 from services.discounts import ApplyDiscount
@@ -189,7 +189,7 @@ async def check_books(platform: Platform, tenant: Tenant) -> None:
     """By period, kind and price: the lines of all invoices add up to what one rating says now."""
     for period in await Period.filter(tenant_id=tenant.id, state=PeriodState.CLOSED):
         subscription = await Subscription.get(tenant_id=tenant.id, id=period.subscription_id)
-        facts = await dues.facts_of(platform, subscription, period)
+        facts = await period_facts.facts_of(platform, subscription, period)
         due: Counter[Any] = Counter()
         for entry in bill_period(facts):
             due[entry.kind, entry.price_id] += entry.line.total.minor
