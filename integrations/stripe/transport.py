@@ -85,7 +85,7 @@ def _check_leads_on(path: str) -> None:
     segments = path.removeprefix("/").split("/")
     if any(segment in ("", ".", "..") or "%2F" in segment.upper() for segment in segments):
         body = {"error": {"type": "invalid_request_error", "code": UNKNOWN_ID}}
-        raise stripe.InvalidRequestError("Stripe has nothing with such an id", "id", http_status=404, json_body=body)
+        raise stripe.InvalidRequestError("Stripe has nothing with such an id", "id", http_status=404, json_body=body)  # type: ignore[no-untyped-call]
 
 
 def _text(post_data: Any) -> str:
