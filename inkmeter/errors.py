@@ -28,6 +28,7 @@ InkmeterError                    code, message
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
 from inkmeter.money import Money
@@ -116,7 +117,8 @@ def _ways_on(packs: Sequence[TopUpPack], next_plan: NextPlan | None) -> str:
 class QuotaExceeded(Refused):
     """The hard limit of a meter would be passed. Units count from the start of the billing period.
 
-    `packs` are the top-ups on offer, `next_plan` the plan's successor.
+    They are exact: a Decimal for a meter with decimals. `packs` are the top-ups on offer, `next_plan` the plan's
+    successor.
     """
 
     code = "QUOTA_EXCEEDED"
@@ -125,9 +127,9 @@ class QuotaExceeded(Refused):
         self,
         *,
         meter: str,
-        limit: int,
-        used: int,
-        requested: int,
+        limit: int | Decimal,
+        used: int | Decimal,
+        requested: int | Decimal,
         resets_at: datetime,
         packs: Sequence[TopUpPack] = (),
         next_plan: NextPlan | None = None,
@@ -142,7 +144,7 @@ class QuotaExceeded(Refused):
 
 
 class TopUpRequired(Refused):
-    """Prepaid credits do not cover the operation; `balance` units are left.
+    """Prepaid credits do not cover the operation; `balance` units are left, a Decimal for a meter with decimals.
 
     `packs` are the top-ups on offer; at `resets_at` (None without a billing period) the quota's own units come back.
     `pending` was ordered by the plan's rule and is not paid yet.
@@ -154,8 +156,8 @@ class TopUpRequired(Refused):
         self,
         *,
         meter: str,
-        balance: int,
-        requested: int,
+        balance: int | Decimal,
+        requested: int | Decimal,
         packs: Sequence[TopUpPack] = (),
         next_plan: NextPlan | None = None,
         resets_at: datetime | None = None,

@@ -34,11 +34,16 @@ class UsageRecorded(Event):
 
 @dataclass(frozen=True, slots=True)
 class OperationRefused(Event):
-    """An operation was refused by quota; `meter` has `used` of `limit`."""
+    """An operation was refused: `code` is QUOTA_EXCEEDED, TOP_UP_REQUIRED, SPEND_CAP_REACHED or TENANT_RESTRICTED.
 
-    meter: str
-    used: int
-    limit: int
+    `meter` is the one that refused, None for TENANT_RESTRICTED. QUOTA_EXCEEDED also says that `used` units of `limit`
+    are used; a Decimal for a meter with decimals.
+    """
+
+    code: str
+    meter: str | None = None
+    used: int | Decimal | None = None
+    limit: int | Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

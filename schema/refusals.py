@@ -9,7 +9,7 @@ from strawberry import relay
 
 from inkmeter import errors, money
 from schema.money import Money
-from schema.scalars import BigInt
+from schema.scalars import BigInt, Quantity
 
 
 @strawberry.interface(description="A refusal that the caller can act on.")
@@ -80,9 +80,9 @@ class UnpaidInvoice:
 @strawberry.type(description="The hard limit of a meter would be passed. Upgrade the plan, or wait for the reset.")
 class QuotaExceeded(UserError):
     meter: str = strawberry.field(description="Code of the meter.")
-    limit: BigInt = strawberry.field(description="Units that the plan allows in a billing period.")
-    used: BigInt = strawberry.field(description="Units used or reserved in this billing period.")
-    requested: BigInt = strawberry.field(description="Units that were asked for.")
+    limit: Quantity = strawberry.field(description="Units that the plan allows in a billing period.")
+    used: Quantity = strawberry.field(description="Units used or reserved in this billing period.")
+    requested: Quantity = strawberry.field(description="Units that were asked for.")
     resets_at: datetime = strawberry.field(description="When the next billing period begins.")
     packs: list[TopUpPack] = strawberry.field(description="Top-ups that the plan offers for the meter.")
     next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")
@@ -91,8 +91,8 @@ class QuotaExceeded(UserError):
 @strawberry.type(description="Prepaid credits do not cover this. Buy a top-up.")
 class TopUpRequired(UserError):
     meter: str = strawberry.field(description="Code of the meter.")
-    balance: BigInt = strawberry.field(description="Credits that are left.")
-    requested: BigInt = strawberry.field(description="Units that were asked for.")
+    balance: Quantity = strawberry.field(description="Credits that are left.")
+    requested: Quantity = strawberry.field(description="Units that were asked for.")
     resets_at: datetime | None = strawberry.field(description="When the quota's own units come back.")
     packs: list[TopUpPack] = strawberry.field(description="Top-ups that the plan offers for the meter.")
     next_plan: NextPlan | None = strawberry.field(description="The plan's successor, if it has one.")

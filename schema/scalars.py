@@ -49,12 +49,22 @@ def bad_input(message: str) -> GraphQLError:
 
 
 def _parse_datetime(value: object) -> datetime:
+    try:
+        return read_moment(value)
+    except ValueError as error:
+        raise bad_input(f"DateTime {error}") from None
+
+
+def read_moment(value: object) -> datetime:
+    """The moment that a text names, in UTC: one rule for GraphQL and for plain HTTP. Raises ValueError, whose words go
+    on after the name of what was read.
+    """
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise bad_input("DateTime is an RFC 3339 string with an offset, e.g. 2026-01-31T09:30:00Z")
+        raise ValueError("is an RFC 3339 string with an offset, e.g. 2026-01-31T09:30:00Z")
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise bad_input(f"DateTime {value} does not exist or is out of range") from None
+        raise ValueError(f"{value} does not exist or is out of range") from None
 
 
 def _print_datetime(value: datetime) -> str:

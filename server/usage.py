@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from inkmeter.errors import InvalidInput, NotFound, Problem, Refused
 from inkmeter.usage import read_quantity
 from schema.connections import uuid_of
+from schema.scalars import read_moment
 from services import keys, tenants, usage
 from services.platform import Platform
 from services.tenants import Tenant
@@ -116,12 +117,9 @@ def _moment(text: object) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("occurredAt is an RFC 3339 string with an offset, e.g. 2026-01-31T09:30:00Z")
-    return moment
+        return read_moment(text)
+    except ValueError as error:
+        raise ValueError(f"occurredAt {error}") from None
 
 
 def refusal_response(code: str, message: str, status: int) -> Response:

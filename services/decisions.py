@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NoReturn
 from uuid import UUID
@@ -19,6 +20,7 @@ from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
 from services import rating
 from services.included import included_units, needed_credits
+from services.measures import quantity_of
 from services.terms import PlanTerms
 from storage.plans import LimitPolicy, Quota
 from storage.tenants import TenantState
@@ -199,8 +201,8 @@ def _refuse(
         standing = standings.get(quota.meter, Standing())
         raise TopUpRequired(
             meter=quota.meter,
-            balance=_whole(terms, quota.meter, max(quota.units - standing.taken, 0) + max(standing.credits, 0)),
-            requested=_whole(terms, quota.meter, units[quota.meter]),
+            balance=_shown(terms, quota.meter, max(quota.units - standing.taken, 0) + max(standing.credits, 0)),
+            requested=_shown(terms, quota.meter, units[quota.meter]),
             resets_at=period.end,
             **_ways_on(terms, quota),
         )
@@ -216,17 +218,17 @@ def _exceeded(
 ) -> QuotaExceeded:
     return QuotaExceeded(
         meter=quota.meter,
-        limit=_whole(terms, quota.meter, quota.units),
-        used=_whole(terms, quota.meter, standings.get(quota.meter, Standing()).taken),
-        requested=_whole(terms, quota.meter, units[quota.meter]),
+        limit=_shown(terms, quota.meter, quota.units),
+        used=_shown(terms, quota.meter, standings.get(quota.meter, Standing()).taken),
+        requested=_shown(terms, quota.meter, units[quota.meter]),
         resets_at=period.end,
         **_ways_on(terms, quota),
     )
 
 
-def _whole(terms: PlanTerms, meter: str, units: int) -> int:
-    decimals = terms.meters[meter].decimals
-    return units // 10**decimals if decimals else units
+def _shown(terms: PlanTerms, meter: str, units: int) -> int | Decimal:
+    """The stored units as people read them, exact: an int for a meter without decimals."""
+    return quantity_of(terms.meters[meter], units) if terms.meters[meter].decimals else units
 
 
 def _ways_on(terms: PlanTerms, quota: Quota) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Killed between T1 and T2, or without an answer, an operation is settled later by
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -18,9 +19,12 @@ from inkmeter.errors import (
     Conflict,
     OutcomeUnknown,
     QuotaExceeded,
+    Refused,
     SignNowNotConnected,
     SignNowRefused,
+    SpendCapReached,
     TenantRestricted,
+    TopUpRequired,
     UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -65,14 +69,19 @@ async def reserve(platform: Platform, tenant: Tenant, intent: Intent) -> tuple[S
     request_hash = hashlib.sha256(orjson.dumps([intent.kind, intent.request], option=orjson.OPT_SORT_KEYS)).hexdigest()
     try:
         operation, is_new = await submit(platform, Reserve(tenant.id, intent, request_hash, now))
-    except QuotaExceeded as refusal:
-        await platform.plugins.publish(
-            OperationRefused(str(tenant.public_id), now, refusal.meter, refusal.used, refusal.limit)
-        )
+    except (QuotaExceeded, TopUpRequired, SpendCapReached) as refusal:
+        await _tell(platform, tenant, now, refusal)
         raise
-    except TenantRestricted:
+    except TenantRestricted as refusal:
+        await _tell(platform, tenant, now, refusal)
         raise await overdue.restriction(tenant) from None
     return (operation, True) if is_new else (_replay(operation, request_hash), False)
+
+
+async def _tell(platform: Platform, tenant: Tenant, now: datetime, refusal: Refused) -> None:
+    """Plugins hear of a refusal; what it does not say of a meter is None."""
+    meter, used, limit = (getattr(refusal, name, None) for name in ("meter", "used", "limit"))
+    await platform.plugins.publish(OperationRefused(str(tenant.public_id), now, refusal.code, meter, used, limit))
 
 
 def _replay(operation: StoredOperation, request_hash: str) -> StoredOperation:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import httpx
 
+from inkmeter.errors import SignNowRefused
+from integrations.protocols import NOT_FOUND
 from integrations.signnow import errors
 from integrations.signnow.objects import objects
 from integrations.signnow.session import Session
@@ -53,5 +55,7 @@ def without_nothing(**values: object) -> dict[str, object]:
 
 
 def at(path: str, *ids: str) -> str:
-    """The path with ids in it. Whatever an id is, it leads nowhere else."""
+    """The path with ids in it. Whatever an id is, it leads nowhere else; one that quoting does not hold is unknown."""
+    if any(id_ in ("", ".", "..") for id_ in ids):
+        raise SignNowRefused("SignNow has nothing with such an id", upstream_code=NOT_FOUND)
     return path.format(*(quote(id_, safe="") for id_ in ids))

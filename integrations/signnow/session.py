@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from inkmeter.errors import SignNowRefused
+from inkmeter.errors import SignNowRefused, UpstreamError
 from integrations.signnow import errors
 from integrations.signnow.auth import Application
 from integrations.signnow.limits import Limiter
@@ -19,7 +19,8 @@ from integrations.signnow.wire import Wire
 class Session:
     """Raises only `SignNowRefused`, `SignNowNotConnected` and the `UpstreamError` family.
 
-    A call that is refused for its token was not carried out, so it is sent again, once, with a new token.
+    A call that is refused for its token was not carried out, so it is sent again, once, with a new token. If none is
+    taken, that is no answer to what was asked: an `UpstreamError`, after which the call may be repeated.
     """
 
     wire: Wire
@@ -58,8 +59,13 @@ class Session:
                 raise
             renewed = await self.bearer.renew(bearer)
             if renewed is None:
+                raise _unauthorized() from refusal
+        try:
+            return await self._send_as(renewed, method, path, content)
+        except SignNowRefused as refusal:
+            if refusal.upstream_code != errors.INVALID_TOKEN:
                 raise
-        return await self._send_as(renewed, method, path, content)
+            raise _unauthorized() from refusal
 
     async def _send_as(self, bearer: str, method: str, path: str, content: dict[str, Any]) -> httpx.Response:
         more = dict(content)
@@ -71,3 +77,7 @@ class Session:
             return await self.wire.exchange(method, path, **content)
         await self.limiter.admit(self.tenant)
         return await self.wire.exchange(method, path, heed=self.limiter.note, **content)
+
+
+def _unauthorized() -> UpstreamError:
+    return UpstreamError("SignNow does not take the token of the account: check the API key or the application")

@@ -10,7 +10,7 @@ import httpx
 import orjson
 import stripe
 
-from integrations.protocols import CallOutcome, CallState, Journal, StripeCall
+from integrations.protocols import UNKNOWN_ID, CallOutcome, CallState, Journal, StripeCall
 from integrations.protocols.journal import NoJournal
 from integrations.stripe.rates import RateLimiter
 
@@ -41,6 +41,7 @@ class HttpxClient(stripe.HTTPXClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         path = urlsplit(url).path
+        _check_leads_on(path)
         await self._limiter.enter(method, path)
         if method.upper() == "GET":
             response = await self._send(method, url, headers, post_data)
@@ -75,6 +76,16 @@ class HttpxClient(stripe.HTTPXClient):
     async def close_async(self) -> None:
         await super().close_async()  # type: ignore[no-untyped-call]
         await self._http.aclose()
+
+
+def _check_leads_on(path: str) -> None:
+    """The package quotes ids, but not dots, and not what is empty: these would lead to another address. What it quotes
+    may be read as a path by whatever stands before Stripe.
+    """
+    segments = path.removeprefix("/").split("/")
+    if any(segment in ("", ".", "..") or "%2F" in segment.upper() for segment in segments):
+        body = {"error": {"type": "invalid_request_error", "code": UNKNOWN_ID}}
+        raise stripe.InvalidRequestError("Stripe has nothing with such an id", "id", http_status=404, json_body=body)  # type: ignore[no-untyped-call]
 
 
 def _text(post_data: Any) -> str:

@@ -66,13 +66,16 @@ async def test_each_bad_line_says_why_and_the_others_count(world: World) -> None
         line("more", colour="red"),
         line("good", 2),
         line("zoned", occurredAt="2026-03-10T10:00:00+02:00"),
+        line("week", occurredAt="2026-W11-2T09:00:00Z"),
+        line("compact", occurredAt="20260310T090000Z"),
+        line("hour", occurredAt="2026-03-10T09Z"),
     )
     assert answer.status_code == 200
     body = answer.json()
     assert (body["recorded"], body["duplicates"]) == (2, 0)
     codes = {entry["line"]: entry["code"] for entry in body["refused"]}
     assert codes == {
-        **dict.fromkeys((2, 3, 4, 5, 6, 7, 8, 10, 11), "INVALID_INPUT"),
+        **dict.fromkeys((2, 3, 4, 5, 6, 7, 8, 10, 11, 14, 15, 16), "INVALID_INPUT"),
         9: "SUBSCRIPTION_INACTIVE",
         12: "CONFLICT",
     }

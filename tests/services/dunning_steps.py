@@ -30,12 +30,13 @@ NOTICES: Final = """query ($id: ID) { notices(tenantId: $id) { edges { node {
 class Told:
     """Keeps what plugins are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = frozenset(kinds or TOLD)
         self.events: list[Event] = []
 
     @hookimpl
     def on_event(self, event: Event) -> None:
-        if type(event).__name__ in TOLD:
+        if type(event).__name__ in self.kinds:
             self.events.append(event)
 
     @property
@@ -43,9 +44,9 @@ class Told:
         return [type(event).__name__ for event in self.events]
 
 
-def listen(world: World) -> Told:
-    """Hear what plugins are told from now on."""
-    told = Told()
+def listen(world: World, *kinds: str) -> Told:
+    """Hear what plugins are told from now on: of payments, or events of these names."""
+    told = Told(*kinds)
     plugins = load_plugins(extra=[told])
     object.__setattr__(world.platform, "plugins", plugins)
     world.platform.metering._publish = plugins.publish

@@ -155,7 +155,7 @@ async def test_a_role_without_fields_is_named_and_the_key_stays_free(world: Worl
 async def test_a_refusal_is_kept_for_its_key_and_another_may_send(world: World) -> None:
     customer = await sign_up(world)
     document = await customer.document()
-    await fault(world.signnow, "invalid_token", on="/document")
+    await fault(world.signnow, "invalid_client", on="/document")
     for _ in range(2):
         assert refused(await customer.invite(document))["__typename"] == "SignNowRefused"
     assert (await customer.invite(document, "another key"))["document"]["state"] == "SENT"

@@ -121,7 +121,7 @@ async def test_waiting_for_a_person_is_never_given_up(world: World) -> None:
 
 async def test_what_was_refused_goes_on_once_it_is_mended(world: World) -> None:
     """Given up after many attempts; what was made before it is kept, and is not made again."""
-    await fault(world.signnow, "invalid_token", MAX_ATTEMPTS, on="/folder", method="GET")
+    await fault(world.signnow, "invalid_client", MAX_ATTEMPTS, on="/folder", method="GET")
     made = (await provision(world, "acme", None))["tenant"]
     for minute in range(1, MAX_ATTEMPTS + 2):
         world.clock.travel_to(START + timedelta(hours=2 * minute))

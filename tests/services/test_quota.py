@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from inkmeter.events import OperationRefused
+from tests.services.dunning_steps import listen
 from tests.services.steps import (
     Customer,
     Json,
+    do,
     event,
     fault,
     make_plan,
@@ -73,6 +76,25 @@ async def test_a_hard_limit_is_shown_with_the_refusal(world: World) -> None:
     assert full["decision"] is None
 
 
+async def test_a_refusal_of_a_meter_with_decimals_is_exact(world: World) -> None:
+    meter: Json = {"code": "pages", "unit": "page", "description": "Pages.", "aggregation": "SUM", "decimals": 2}
+    assert (await do(world.operator, "createMeter", "meter { code }", **meter))["userErrors"] == []
+    priced = price("pages", "per-document", unitPrice="1.00")
+    customer = await sign_up(world, priced, quotas=[quota("pages", "HARD", 3)])
+    await customer.record({**event("a", 1, "pages"), "quantity": "2.75"})
+    refusal = (await check(customer, "pages"))["refusal"]
+    assert (refusal["limit"], refusal["used"], refusal["requested"]) == ("3", "2.75", "1")
+
+
+@pytest.mark.parametrize(("policy", "code"), [("HARD", "QUOTA_EXCEEDED"), ("TOP_UP", "TOP_UP_REQUIRED")])
+async def test_plugins_hear_of_every_refusal(world: World, policy: str, code: str) -> None:
+    packs = {"topUpPacks": [{"units": 4, "price": "2.00"}]} if policy == "TOP_UP" else {}
+    customer = await sign_up(world, quotas=[{**quota("documents_created", policy, 0), **packs}])
+    heard = listen(world, "OperationRefused")
+    assert refused(await customer.upload())["code"] == code
+    assert [told.code for told in heard.events if isinstance(told, OperationRefused)] == [code]
+
+
 async def test_a_meter_without_a_quota_has_no_limit(world: World) -> None:
     status = await check(await sign_up(world, TIERED), "downloads", 1000)
     assert (status["isAllowed"], status["limit"], status["remaining"], status["policy"]) == (True, None, None, None)
@@ -129,7 +151,9 @@ async def test_unpaid_past_the_grace_restricts_and_payment_lifts_it(world: World
     await world.work()
     status = await check(customer)
     assert (status["isAllowed"], status["refusal"]["__typename"]) == (False, "TenantRestricted")
+    heard = listen(world, "OperationRefused")
     assert refused(await customer.upload("new"))["__typename"] == "TenantRestricted"
+    assert [told.code for told in heard.events if isinstance(told, OperationRefused)] == ["TENANT_RESTRICTED"]
     assert (await customer.upload("up-in grace", "Lease in grace"))["document"]["id"] == document, "a repeat is a read"
     assert refused(await customer.download(document))["__typename"] == "TenantRestricted"
     assert len(await customer.invoices()) == 1, "reads go on"

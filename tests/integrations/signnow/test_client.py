@@ -42,6 +42,12 @@ async def test_the_account_is_the_tokens(client: SignNow) -> None:
     assert (account.user_id, account.email) == (id_of("owner@sandbox.test"), "owner@sandbox.test")
 
 
+@pytest.mark.parametrize("foreign", ["..", ".", "", "../user", "a/b", "a?b=c", "a#b"])
+async def test_an_id_leads_nowhere_else(client: SignNow, foreign: str) -> None:
+    with pytest.raises(SignNowRefused):
+        await client.document(foreign)
+
+
 async def test_a_folder_is_made_once(client: SignNow) -> None:
     first, again, other = [await client.ensure_folder(name) for name in ("acme", "acme", "globex")]
     assert first == again != other

@@ -57,7 +57,7 @@ async def test_a_write_without_an_answer_is_sent_once_and_found_if_it_happened(
 
 @pytest.mark.parametrize(
     ("kind", "error"),
-    [("429", UpstreamRateLimited), ("invalid_token", SignNowRefused), ("invalid_client", SignNowRefused)],
+    [("429", UpstreamRateLimited), ("invalid_token", UpstreamError), ("invalid_client", SignNowRefused)],
 )
 async def test_a_write_that_is_refused_did_not_happen(
     operation: Operation, kind: str, error: type[Exception], client: SignNow, counted: SignNow, http: httpx.AsyncClient

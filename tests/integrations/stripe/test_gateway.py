@@ -8,7 +8,7 @@ import pytest
 from inkmeter.errors import PaymentRefused, UpstreamError, UpstreamRateLimited, UpstreamTimeout
 from inkmeter.money import Money
 from inkmeter.periods import BillingPeriod
-from integrations.protocols import Stripe, StripeInvoice, StripeLineToBe, StripeSubscription
+from integrations.protocols import UNKNOWN_ID, Stripe, StripeInvoice, StripeLineToBe, StripeSubscription
 from integrations.stripe.errors import RememberedFailure
 from integrations.stripe.gateway import StripeGateway
 from tests.integrations.stripe.conftest import START, World
@@ -135,6 +135,13 @@ async def test_there_is_no_draft_before_the_cycle_ends_nor_for_another_period(
     assert nearly is not None
     assert nearly.billing_reason == "subscription_cycle"
     assert nearly.period == (START, CYCLE_END)
+
+
+@pytest.mark.parametrize("foreign", ["..", ".", "../customers", "a/b", "a?b=c", "a#b"])
+async def test_an_id_leads_nowhere_else(gateway: StripeGateway, foreign: str) -> None:
+    with pytest.raises(PaymentRefused) as refused:
+        await gateway.invoice(foreign)
+    assert refused.value.upstream_code == UNKNOWN_ID
 
 
 async def test_a_month_becomes_a_paid_invoice(gateway: StripeGateway, world: World) -> None:
