@@ -20,7 +20,7 @@ from server import documents, webhooks
 from server.graphql import GraphQLView
 from server.graphql_schema import Schema, build_schema
 from server.settings import Settings
-from server.usage import refusal_response, usage_route
+from server.usage import usage_route
 from server.wiring import open_platform
 from services import keys, timetable
 from services.platform import Platform
@@ -79,9 +79,6 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
     async def nobody_listens(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # the caller has gone in the middle of a body: its own affair, and no error
 
-    async def too_large(_: Request, __: Exception) -> Response:
-        return refusal_response("PAYLOAD_TOO_LARGE", "The body is larger than what is taken here", 413)
-
     view = GraphQLView(
         graphql_schema(introspection=settings.introspection),
         get_context,
@@ -115,7 +112,7 @@ def create_app(settings: Settings | None = None, *, platform: OpenPlatform | Non
             ),
             Route("/health", health),
         ],
-        exception_handlers={ClientDisconnect: nobody_listens, 413: too_large},
+        exception_handlers={ClientDisconnect: nobody_listens},
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
     )

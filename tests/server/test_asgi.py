@@ -115,7 +115,7 @@ async def test_a_delivery_that_is_not_authentic(world: World, path: str, status:
 @pytest.mark.parametrize("path", ["/webhooks/stripe", "/webhooks/signnow"])
 async def test_a_delivery_that_is_too_large(world: World, path: str) -> None:
     response = await world.http.post(path, content=b" " * (MAX_BYTES + 1))
-    assert (response.status_code, response.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert response.status_code == 413
 
 
 async def test_a_delivery_that_cannot_be_stored_is_asked_for_again(
