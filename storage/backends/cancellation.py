@@ -24,9 +24,7 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
-            if task.done():
-                break
-            cancelled = error
+            cancelled = error  # also if the work has ended at the same moment
         except BaseException:  # noqa: S110 - the task has failed: `result()` below raises it
             pass
     result = task.result()

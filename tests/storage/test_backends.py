@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tortoise.exceptions import BaseORMException, IntegrityError, TransactionManagementError
 
+from storage.backends.cancellation import finish
 from storage.database import Database, connection_config, lock, open_database, row, rows, transaction
 from storage.webhooks import WebhookEvent, WebhookSource, WebhookState
 from tests.processes import run_at_once
@@ -268,3 +269,20 @@ async def test_processes_that_read_and_then_write_lose_nothing(database_url: str
     await rows("INSERT INTO pair (number, half) VALUES (0, 0)")
     await run_at_once(count_up, [(database_url, 40)] * 3)
     assert await look("SELECT half FROM pair") == [(120,)]
+
+
+async def test_a_cancellation_is_not_lost_that_comes_as_the_work_ends() -> None:
+    """A loop around such work would go on for ever: it is cancelled once."""
+    was_cancelled = 0
+    for turns in range(8):
+        may_end = asyncio.Event()
+        caller = asyncio.create_task(finish(may_end.wait()))
+        await asyncio.sleep(0.01)
+        may_end.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if caller.cancel():
+            was_cancelled += 1
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+    assert 2 <= was_cancelled < 8, "before the work ends, while it ends, and not after it"
