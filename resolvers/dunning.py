@@ -1,27 +1,35 @@
 """Dunning of a tenant, and the policy of a plan."""
 
+from collections.abc import Mapping, Sequence
+
 from schema import dunning as types
 from schema.connections import uuid_of
 from schema.refusals import next_plan_type, unpaid_invoice_type
 from services import dunning_cases, overdue
+from services.dunning_cases import DunningCase
+from services.overdue import Invoice
 from services.plans import DunningEnd, NewDunning
-from services.platform import Platform
 from services.tenants import Tenant
 from services.terms import PlanTerms
 
 
-async def dunning_type(platform: Platform, tenant: Tenant) -> types.Dunning | None:
-    """How far a tenant's case has come; None if nothing is owed."""
-    case = await dunning_cases.open_case(tenant.id)
-    if case is None:
-        return None
+async def dunning_types(tenants: Sequence[Tenant]) -> Mapping[int, types.Dunning]:
+    """How far the cases of a page of tenants have come, by tenant; without those that owe nothing."""
+    cases = await dunning_cases.open_cases([tenant.id for tenant in tenants])
+    owed = await overdue.owed_by([*cases])
+    return {
+        tenant.id: _dunning_type(tenant, cases[tenant.id], owed[tenant.id]) for tenant in tenants if tenant.id in cases
+    }
+
+
+def _dunning_type(tenant: Tenant, case: DunningCase, owed: Sequence[Invoice]) -> types.Dunning:
     following = dunning_cases.next_step(tenant, case)
     return types.Dunning(
         step=types.DunningStep[case.step.name],
         since=case.since,
         next_step=types.DunningStep[following[0].name] if following else None,
         next_at=following[1] if following else None,
-        invoices=[unpaid_invoice_type(overdue.shown(one)) for one in await overdue.owed_invoices(tenant.id)],
+        invoices=[unpaid_invoice_type(overdue.shown(one)) for one in owed],
     )
 
 

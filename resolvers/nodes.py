@@ -32,7 +32,7 @@ from services import (
     meters,
     notices,
     orders,
-    plans,
+    phases,
     subscriptions,
     tenants,
 )
@@ -57,7 +57,7 @@ async def _find_tenant(info: Info, key: UUID) -> Node:
 
 
 async def _find_plan(info: Info, key: UUID) -> Node:
-    return plan_type(await plans.load_terms(info.context.platform, key))
+    return plan_type(await phases.load_terms(info.context.platform, key))
 
 
 async def _find_document(info: Info, key: UUID) -> Node:

@@ -19,7 +19,7 @@ from schema.money import Money
 from schema.nodes import Id, global_id
 from schema.refusals import TopUpPack, next_plan_type
 from schema.scalars import BigInt, CurrencyCode, Json
-from services import plans, rating
+from services import phases, plans, rating
 from services.measures import quantity_of
 from services.plans import (
     CreatePlan,
@@ -131,7 +131,7 @@ def _new_rule(rule: types.AutoTopUpInput | None) -> NewAutoTopUp | None:
 async def plan(info: Info, id: Id) -> types.Plan | None:
     require_viewer(info)
     try:
-        return plan_type(await plans.load_terms(info.context.platform, uuid_of(id, "Plan")))
+        return plan_type(await phases.load_terms(info.context.platform, uuid_of(id, "Plan")))
     except NotFound:
         return None
 
@@ -141,7 +141,7 @@ async def plans_list(info: Info, first: First = DEFAULT_PAGE, after: After = Non
     require_operator(info)
     size = page_size(first)
     rows = await plans.list_plans(decode_cursor(after, UUID), size + 1)
-    loaded = {row.id: await plans.load_terms(info.context.platform, row.id) for row in rows}
+    loaded = {row.id: await phases.load_terms(info.context.platform, row.id) for row in rows}
     return page_of(rows, size, key=_key, node=lambda row: plan_type(loaded[row.id]), after=after)
 
 

@@ -1,5 +1,8 @@
 """Subscriptions, and what may change about them."""
 
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
 from inkmeter.money import Money as ExactMoney
 from inkmeter.periods import Proration
 from resolvers.context import Info
@@ -13,6 +16,7 @@ from schema.money import Money
 from schema.nodes import global_id
 from services import changes, discounts, endings, pauses, phases, subscriptions
 from services.changes import ChangeAt, ChangePlan, ChangeSeats
+from services.discounts import Discount
 from services.pauses import PauseSubscription
 from services.platform import Platform
 from services.subscriptions import Period, Phase, SubscribeTenant, Subscription
@@ -20,7 +24,21 @@ from services.subscriptions import Period, Phase, SubscribeTenant, Subscription
 
 async def subscription_type(platform: Platform, subscription: Subscription) -> types.Subscription:
     """A subscription as the API shows it."""
-    stored = await phases.phases_of(subscription.tenant_id, subscription.id)
+    return (await subscription_types(platform, [subscription]))[subscription.id]
+
+
+async def subscription_types(
+    platform: Platform, subscriptions: Sequence[Subscription]
+) -> Mapping[UUID, types.Subscription]:
+    """A page of subscriptions, by id."""
+    stored = await phases.phases_of_many(subscriptions)
+    given = await discounts.discounts_of(subscriptions)
+    return {one.id: await _subscription_type(platform, one, stored[one.id], given[one.id]) for one in subscriptions}
+
+
+async def _subscription_type(
+    platform: Platform, subscription: Subscription, stored: Sequence[Phase], given: Sequence[Discount]
+) -> types.Subscription:
     running = phases.phase_at(stored, platform.clock.now())
     terms = await phases.load_terms(platform, running.plan_id)
     return types.Subscription(
@@ -34,9 +52,7 @@ async def subscription_type(platform: Platform, subscription: Subscription) -> t
         started_at=subscription.started_at,
         trial_ends_at=subscription.trial_ends_at,
         ends_at=subscription.ended_at,
-        discounts=[
-            discount_type(discount, terms.plan.currency) for discount in await discounts.discounts_of(subscription)
-        ],
+        discounts=[discount_type(discount, terms.plan.currency) for discount in given],
         budget=_budget_type(subscription, terms.plan.currency),
         is_mirrored=subscription.stripe_subscription_id is not None,
     )

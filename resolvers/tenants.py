@@ -1,28 +1,55 @@
 """Tenants, and who is asking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from inkmeter.errors import NotFound
 from resolvers.context import Info
-from resolvers.dunning import dunning_type
+from resolvers.dunning import dunning_types
 from resolvers.fields import mutation, query
 from resolvers.permissions import acting_tenant, require_operator, require_viewer
-from resolvers.subscriptions import subscription_type
+from resolvers.subscriptions import subscription_types
 from schema import provisioning as step_types
 from schema import tenants as types
 from schema.connections import DEFAULT_PAGE, After, Connection, First, decode_cursor, page_of, page_size
+from schema.dunning import Dunning
 from schema.nodes import TenantId, global_id
 from schema.scalars import CurrencyCode
+from schema.subscriptions import Subscription
 from services import addresses, deprovisioning, provisioning, subscriptions, tenants
 from services.addresses import Address
 from services.platform import Platform
+from services.provisioning import StepTaken
 from services.tenants import Isolation, ProvisionTenant, Tenant
 
 
 async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
     """A tenant as the API shows it."""
-    running = await subscriptions.running_subscription(tenant.id)
+    return (await tenant_types(platform, [tenant]))[tenant.id]
+
+
+async def tenant_types(platform: Platform, page: Sequence[Tenant]) -> Mapping[int, types.Tenant]:
+    """A page of tenants, by our id, in as many queries as one."""
+    if not page:
+        return {}
+    running = await subscriptions.running_of([tenant.id for tenant in page])
+    shown = await subscription_types(platform, [*running.values()])
+    steps = await provisioning.list_steps(platform, page)
+    dunning = await dunning_types(page)
+    return {
+        tenant.id: _tenant_type(
+            tenant,
+            shown[running[tenant.id].id] if tenant.id in running else None,
+            steps[tenant.id],
+            dunning.get(tenant.id),
+        )
+        for tenant in page
+    }
+
+
+def _tenant_type(
+    tenant: Tenant, subscription: Subscription | None, steps: Sequence[StepTaken], dunning: Dunning | None
+) -> types.Tenant:
     return types.Tenant(
         id=global_id("Tenant", tenant.public_id),
         external_reference=tenant.external_reference,
@@ -31,7 +58,7 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
         currency=CurrencyCode(tenant.currency),
         state=types.TenantState[tenant.state.name],
         grace_until=tenant.grace_until,
-        dunning=await dunning_type(platform, tenant),
+        dunning=dunning,
         provisioning_problem=tenant.provisioning_problem,
         isolation=step_types.Isolation[tenant.isolation.name],
         provisioning=[
@@ -40,9 +67,9 @@ async def tenant_type(platform: Platform, tenant: Tenant) -> types.Tenant:
                 state=step_types.ProvisioningStepState[taken.state.name],
                 error=taken.error,
             )
-            for taken in await provisioning.list_steps(platform, tenant)
+            for taken in steps
         ],
-        subscription=await subscription_type(platform, running) if running else None,
+        subscription=subscription,
         address=_address_type(tenant.address) if tenant.address else None,
         created_at=tenant.created_at,
     )
@@ -119,5 +146,5 @@ async def tenants_list(info: Info, first: First = DEFAULT_PAGE, after: After = N
     require_operator(info)
     size = page_size(first)
     rows = await tenants.list_tenants(decode_cursor(after, UUID), size + 1)
-    shown = {row.id: await tenant_type(info.context.platform, row) for row in rows}
+    shown = await tenant_types(info.context.platform, rows)
     return page_of(rows, size, key=lambda row: str(row.public_id), node=lambda row: shown[row.id], after=after)

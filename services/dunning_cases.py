@@ -4,6 +4,7 @@ Everything here runs in the caller's transaction, which holds the tenant; `servi
 at Stripe before a step is taken.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -55,6 +56,11 @@ def policy_of(case: DunningCase) -> Policy:
 async def open_case(tenant_id: int) -> DunningCase | None:
     """The tenant's open case."""
     return await DunningCase.get_or_none(tenant_id=tenant_id, closed_at=None)
+
+
+async def open_cases(tenant_ids: Sequence[int]) -> Mapping[int, DunningCase]:
+    """The open cases of those of a few hundred tenants that have one, by tenant."""
+    return {case.tenant_id: case for case in await DunningCase.filter(tenant_id__in=tenant_ids, closed_at=None)}
 
 
 async def follow_debts(platform: Platform, tenant: Tenant) -> list[Event]:

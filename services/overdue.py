@@ -7,7 +7,7 @@ from inkmeter.errors import TenantRestricted, UnpaidInvoice
 from inkmeter.money import Money
 from services.decisions import check_may_sign
 from services.dunning import Debt
-from storage.invoices import Invoice
+from storage.invoices import Invoice as Invoice
 from storage.tenants import Tenant, TenantState
 
 

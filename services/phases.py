@@ -13,6 +13,7 @@ from services.proration import Stage
 from services.terms import PlanTerms
 from storage.subscriptions import Phase, Subscription
 from storage.subscriptions import phases_of as phases_of
+from storage.subscriptions import phases_of_many as phases_of_many
 
 
 def phase_at(phases: Sequence[Phase], moment: datetime) -> Phase:

@@ -97,20 +97,27 @@ async def _note_problem(platform: Platform, tenant: Tenant, taken: StepTaken) ->
         await Tenant.filter(id=tenant.id, state=TenantState.PROVISIONING).update(provisioning_problem=taken.error)
 
 
-async def list_steps(platform: Platform, tenant: Tenant) -> Sequence[StepTaken]:
-    """Every step of the tenant's mode. Tenants that were ready before steps were noted have done all."""
-    taken = await stored.steps_taken(tenant.id)
-    missing = StepState.TO_DO if tenant.state is TenantState.PROVISIONING else StepState.DONE
-    steps = [
-        taken.get(step, StepTaken(step, missing))
-        for step in STEPS[tenant.isolation]
-        if step is not Step.SIGNNOW_CALLBACKS or platform.callbacks is not None
-    ]
-    if await identities.is_connected(tenant):
-        return steps
-    lost = StepTaken(Step.SIGNNOW_CONNECTION, StepState.NEEDS_CONNECTION, _CONSENT)
-    is_lost = (Step.SIGNNOW_CONNECTION, StepState.DONE)
-    return [lost if (entry.step, entry.state) == is_lost else entry for entry in steps]
+async def list_steps(platform: Platform, tenants: Sequence[Tenant]) -> Mapping[int, Sequence[StepTaken]]:
+    """Every step of each tenant's mode, by tenant. Tenants that were ready before steps were noted have done all."""
+    taken = await stored.steps_taken([tenant.id for tenant in tenants])
+    connected = await identities.connected_of(tenants)
+    listed = {}
+    for tenant in tenants:
+        missing = StepState.TO_DO if tenant.state is TenantState.PROVISIONING else StepState.DONE
+        steps = [
+            taken.get((tenant.id, step), StepTaken(step, missing))
+            for step in STEPS[tenant.isolation]
+            if step is not Step.SIGNNOW_CALLBACKS or platform.callbacks is not None
+        ]
+        listed[tenant.id] = steps if tenant.id in connected else [_lost(entry) for entry in steps]
+    return listed
+
+
+def _lost(entry: StepTaken) -> StepTaken:
+    """How a step stands of a tenant whose user has not consented, or no longer."""
+    if (entry.step, entry.state) == (Step.SIGNNOW_CONNECTION, StepState.DONE):
+        return StepTaken(Step.SIGNNOW_CONNECTION, StepState.NEEDS_CONNECTION, _CONSENT)
+    return entry
 
 
 async def go_on(platform: Platform, tenant: Tenant) -> Tenant:

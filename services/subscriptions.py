@@ -1,5 +1,6 @@
 """Subscriptions: a tenant on a plan, from its first day on; what may change later is in changes.py."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -199,6 +200,12 @@ def _check_tenant(platform: Platform, tenant: Tenant, plan: Plan) -> None:
 async def running_subscription(tenant_id: int) -> Subscription | None:
     """The tenant's subscription that is ACTIVE, if there is one; it may have ended and wait for its last close."""
     return await Subscription.get_or_none(tenant_id=tenant_id, state=SubscriptionState.ACTIVE)
+
+
+async def running_of(tenant_ids: Sequence[int]) -> Mapping[int, Subscription]:
+    """The running subscriptions of those of a few hundred tenants that have one, by tenant."""
+    found = await Subscription.filter(tenant_id__in=tenant_ids, state=SubscriptionState.ACTIVE)
+    return {subscription.tenant_id: subscription for subscription in found}
 
 
 async def require_subscription(tenant_id: int) -> Subscription:
