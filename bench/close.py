@@ -12,16 +12,11 @@ The tenants are copies of one. On PostgreSQL each run makes a database of its ow
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import httpx
 
 from bench.copies import copy_tenant
@@ -37,6 +32,7 @@ from services.usage import record_usage
 from storage.database import row
 from storage.fields import to_micros
 from storage.invoices import Invoice, InvoiceState
+from tests.databases import own_database
 from tests.world import World, open_world
 
 END: Final = datetime(2026, 4, 10, tzinfo=UTC)
@@ -137,23 +133,12 @@ def _print_month_end(calls: Counter[str]) -> None:
 
 async def main(url: str | None, counts: list[int]) -> None:
     """Measure and print."""
-    times = [await _on_own_database(url, count) for count in counts]
+    times = []
+    for count in counts:
+        async with own_database(url) as own:
+            times.append(await close(own, count))
     growth = times[-1] / times[0]
     print(f"each invoice of {counts[-1]} takes {growth:.2f} times as much of the processor as of {counts[0]}")
-
-
-async def _on_own_database(url: str | None, count: int) -> float:
-    if url is None:
-        with tempfile.TemporaryDirectory() as folder:
-            return await close(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", count)
-    name = f"inkmeter_close_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(url)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    try:
-        return await close(urlunsplit(urlsplit(url)._replace(path=f"/{name}")), count)
-    finally:
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await admin.close()
 
 
 if __name__ == "__main__":

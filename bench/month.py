@@ -11,32 +11,17 @@ import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
-
+from tests.databases import own_database
 from tests.month.books import assert_books_agree
 from tests.month.month import open_month
 
 
 async def run(url: str | None, days: int, seed: int, hours: int, lanes: int | None) -> None:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        notes = Path(folder) / "notes"
-        notes.mkdir()
-        if url is None:
-            await _play(f"sqlite:///{Path(folder) / 'month.sqlite3'}", notes, days, seed, hours, lanes or 1)
-        else:
-            name = f"inkmeter_month_{uuid4().hex[:12]}"
-            admin = await asyncpg.connect(url)
-            await admin.execute(f'CREATE DATABASE "{name}"')
-            try:
-                own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-                await _play(own, notes, days, seed, hours, lanes or 2)
-            finally:
-                await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-                await admin.close()
+    with tempfile.TemporaryDirectory() as notes:
+        async with own_database(url) as own:
+            await _play(own, Path(notes), days, seed, hours, lanes or (1 if url is None else 2))
     print(f"  every book agrees, after {time.monotonic() - began:.0f} s")
 
 

@@ -8,18 +8,13 @@ makes a database of its own, which on PostgreSQL the given server must allow.
 import argparse
 import asyncio
 import logging
-import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import stripe
 
+from tests.databases import own_database
 from tests.year.books import assert_books_agree, told
 from tests.year.plays import Play, played
 
@@ -29,7 +24,7 @@ async def run(url: str | None, seed: int, days: int, plays: Sequence[Play]) -> N
     in_order: dict[str, Any] = {}
     for play in plays:
         began = time.monotonic()
-        async with _database(url) as own, played(own, play, seed, days) as year:
+        async with own_database(url) as own, played(own, play, seed, days) as year:
             await assert_books_agree(year)
             books = await told(year)
         if play is Play.IN_ORDER:
@@ -40,22 +35,6 @@ async def run(url: str | None, seed: int, days: int, plays: Sequence[Play]) -> N
         print(f"seed {seed}, {days} days {play}: every book agrees after {time.monotonic() - began:.0f} s;", end=" ")
         count = sum(len(b["invoices"]) for b in books.values())
         print(f"{len(year.outcomes)} deeds, {done} done, {count} invoices", flush=True)
-
-
-@asynccontextmanager
-async def _database(url: str | None) -> AsyncIterator[str]:
-    if url is None:
-        with tempfile.TemporaryDirectory() as folder:
-            yield f"sqlite:///{Path(folder) / 'year.sqlite3'}"
-        return
-    name = f"inkmeter_year_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(url)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    try:
-        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-    finally:
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await admin.close()
 
 
 if __name__ == "__main__":

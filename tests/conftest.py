@@ -4,13 +4,11 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import hypothesis
 import pytest
 
+from tests.databases import own_database
 from tests.world import World, open_world
 
 # How long an example takes says nothing about whether it holds, least of all on a busy machine.
@@ -64,14 +62,8 @@ async def _empty_database(request: pytest.FixtureRequest, file: Path) -> AsyncIt
     if request.config.getoption("--database") == "sqlite":
         yield f"sqlite:///{file}"
         return
-    server, name = request.getfixturevalue("postgres_server"), f"inkmeter_test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server)
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
-        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await admin.close()
+    async with own_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ async def assert_books_agree(month: Month) -> None:
         await assert_counters_follow_from_events(tenant, book, events)
         assert_what_was_heard_is_there(month.agenda, tenant, events)
         await assert_operations_are_counted(tenant, events)
-        await assert_credits_add_up(month.agenda, tenant)
+        await assert_credits_add_up(month, tenant)
         await assert_limits_held(tenant)
         await assert_signnow_agrees(month, tenant, events)
         await assert_invoices_follow_from_facts(month, tenant)
@@ -162,7 +162,8 @@ async def assert_operations_are_counted(tenant: Tenant, events: Sequence[UsageEv
     assert {o.document_id for o in invited} == {document.id for document in documents if document.sent_at}
 
 
-async def assert_credits_add_up(agenda: Agenda, tenant: Tenant) -> None:
+async def assert_credits_add_up(month: Month, tenant: Tenant) -> None:
+    agenda, now = month.agenda, month.clock.now()
     entries = await CreditEntry.filter(tenant_id=tenant.id)
     grants = await CreditGrant.filter(tenant_id=tenant.id)
     used: defaultdict[tuple[Any, str], int] = defaultdict(int)
@@ -195,8 +196,10 @@ async def assert_credits_add_up(agenda: Agenda, tenant: Tenant) -> None:
             taken = [-e.units for e in entries if e.note and e.note.endswith(f":{deed.key}")]
             assert sum(taken) == agenda.done[deed.key]["units"]
             assert len(taken) <= 1
-    gone = {grant.id for grant in grants if grant.expires_at is not None and grant.remaining}
-    assert not gone, "expired, and still there"
+    gone = {
+        grant.id for grant in grants if grant.expires_at is not None and grant.expires_at <= now and grant.remaining
+    }
+    assert not any(grant.remaining for grant in expired), "expired, and still there"
 
 
 async def assert_limits_held(tenant: Tenant) -> None:
