@@ -196,9 +196,7 @@ async def assert_credits_add_up(month: Month, tenant: Tenant) -> None:
             taken = [-e.units for e in entries if e.note and e.note.endswith(f":{deed.key}")]
             assert sum(taken) == agenda.done[deed.key]["units"]
             assert len(taken) <= 1
-    gone = {
-        grant.id for grant in grants if grant.expires_at is not None and grant.expires_at <= now and grant.remaining
-    }
+    expired = [grant for grant in grants if grant.expires_at is not None and grant.expires_at <= now]
     assert not any(grant.remaining for grant in expired), "expired, and still there"
 
 

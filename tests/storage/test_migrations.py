@@ -174,7 +174,8 @@ async def test_a_database_that_cannot_be_used_is_named_in_one_line(url: str, say
 
 
 async def test_a_place_that_does_not_exist(database_url: str) -> None:
-    message = await refusal(database_url.replace("test", "missing/test" if "sqlite" in database_url else "missing"))
+    place, _, name = database_url.rpartition("/")
+    message = await refusal(f"{place}/missing/{name}")
     assert "missing" in message
     assert "\n" not in message
 
