@@ -1,6 +1,7 @@
 """What the victims do, and how those who come after them go on: the same calls with the same keys."""
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,8 @@ from services import (
     dunning_cases,
     dunning_ends,
     endings,
+    group_invites,
+    groups,
     identities,
     invites,
     jobs,
@@ -38,6 +41,8 @@ from services.changes import ChangeAt
 from services.checkouts import NewCheckout
 from services.documents import UploadDocument
 from services.downloads import Download
+from services.group_invites import MemberSigner, SendGroupInvite
+from services.groups import CreateGroup
 from services.invites import SendInvite
 from services.orders import OrderState
 from services.platform import Platform
@@ -147,6 +152,40 @@ async def manage(platform: Platform, reference: str) -> None:
         await sent_invites.cancel_invite(platform, tenant, document.id, key)
 
     await _insist(cancel, "cancel")
+
+
+async def send_as_group(platform: Platform, reference: str) -> None:
+    """Make a group of two documents, send it, cancel it, send it again, cancel that, and delete it."""
+    tenant = await Tenant.get(external_reference=reference)
+    members = []
+    for name in ("first", "second"):
+        command = functools.partial(UploadDocument, tenant, name, contract(name))
+
+        async def upload(key: str, command: Callable[[str], UploadDocument] = command) -> documents.Document:
+            return (await documents.upload_document(platform, command(key)))[0]
+
+        members.append((await _insist(upload, name)).id)
+
+    async def make(key: str) -> groups.Group:
+        return (await groups.create_group(platform, CreateGroup(tenant, "Closing", members, key)))[0]
+
+    group = (await _insist(make, "make")).row.id
+    signers = [MemberSigner(member, "ann@x.test", "Signer 1") for member in members]
+
+    async def send(key: str) -> None:
+        await group_invites.send_group_invite(platform, SendGroupInvite(tenant, group, signers, key))
+
+    async def cancel(key: str) -> None:
+        await group_invites.cancel_group_invite(platform, tenant, group, key)
+
+    async def delete(key: str) -> None:
+        await groups.delete_group(platform, tenant, group, key)
+
+    await _insist(send, "send")
+    await _insist(cancel, "cancel")
+    await _insist(send, "send again")
+    await _insist(cancel, "cancel again")
+    await _insist(delete, "delete")
 
 
 async def _insist(call: Callable[[str], Awaitable[T]], key: str) -> T:

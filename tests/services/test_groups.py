@@ -129,6 +129,20 @@ async def test_what_is_grouped_is_sent_with_its_group_alone(world: World) -> Non
     assert (await customer.invite(documents[0], "alone"))["userErrors"] == []
 
 
+async def test_what_was_done_with_a_group_is_told_again_when_it_is_gone(world: World) -> None:
+    customer = await sign_up(world)
+    group, documents = await sent(customer)
+    first = await send(customer, group, *documents)
+    assert (await cancel(customer, group))["userErrors"] == []
+    assert (await act(customer, "deleteDocumentGroup", "delete", groupId=group))["userErrors"] == []
+    again = await send(customer, group, *documents)
+    assert again["userErrors"] == []
+    assert again["decision"] == first["decision"]
+    assert again["group"] == {"id": group, "state": "DELETED", "documents": []}
+    assert refused(await send(customer, group, *documents, key="another"))["code"] == "CONFLICT"
+    assert (await signnow_books(world))["invites_charged"] == 1
+
+
 async def test_groups_are_no_documents_and_others_do_not_see_them(world: World) -> None:
     acme, other = await sign_up(world), await sign_up(world, reference="other", code="other")
     group, documents = await grouped(acme)
