@@ -79,7 +79,7 @@ async def _know(connection: Any, wanted: Wanted) -> Known:
     for name, (query, keys) in tables.keys_of(wanted, gates).items():
         if keys:
             names.append(name)
-            parts.append(query.all(len(values) + 1))
+            parts.append(query.on_postgres(len(values) + 1))
             values += map(list, zip(*keys, strict=True))
         else:
             found[name] = ()

@@ -1,7 +1,8 @@
 """What the ledger reads: one query per kind of thing, by keys, for either database.
 
-SQLite asks for each key; PostgreSQL asks for all keys of all queries at once, each answered as one JSON value, because
-a round trip costs more than the rows.
+SQLite is asked for all keys of a query at once: between two statements the interpreter's lock is given up and waited
+for. PostgreSQL is asked for all keys of all queries at once, each answered as one JSON value, because a round trip
+costs more than the rows.
 """
 
 import functools
@@ -22,13 +23,17 @@ class Query:
     more: str = ""
 
     @functools.cached_property
-    def one(self) -> str:
-        """For SQLite: one key, a parameter for each part of it."""
-        condition = " AND ".join(f"{key} = ?" for key in self.keys)
-        return f"SELECT {', '.join(self.columns)} FROM {self.source} WHERE {condition} {self.more}"
+    def on_sqlite(self) -> str:
+        """Many keys, as one JSON array of arrays. Each is looked up by itself: a CROSS JOIN keeps that order."""
+        parts = ", ".join(f"json_extract(value, '$[{number}]') AS k{number}" for number in range(len(self.keys)))
+        condition = " AND ".join(f"{key} = w.k{number}" for number, key in enumerate(self.keys))
+        return (
+            f"SELECT {', '.join(self.columns)} FROM (SELECT {parts} FROM json_each(?)) AS w CROSS JOIN {self.source} "
+            f"WHERE {condition} {self.more}"
+        )
 
-    def all(self, first: int) -> str:
-        """For PostgreSQL: many keys, an array for each part of them, numbered from `first`; one JSON value.
+    def on_postgres(self, first: int) -> str:
+        """Many keys, an array for each part of them, numbered from `first`; one JSON value.
 
         Each key is looked up by itself (OFFSET 0 keeps it so): joined, a plan that was made while a table was small
         reads all of it.

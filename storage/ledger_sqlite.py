@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, Final
 
+import orjson
+
 from storage import ledger_columns as columns
 from storage import ledger_tables as tables
 from storage.ledger import Conflicted, Known, Plan, Wanted, Writes
@@ -96,9 +98,9 @@ def _know(connection: sqlite3.Connection, wanted: Wanted) -> Known:
             (tenant_id, first, last),
         )
     )
-    found = {}
+    found: dict[str, Any] = {}
     for name, (query, keys) in tables.keys_of(wanted, gates).items():
-        found[name] = [row for key in keys for row in connection.execute(query.one, key)]
+        found[name] = connection.execute(query.on_sqlite, (orjson.dumps(keys).decode(),)).fetchall() if keys else ()
     (meter_count,) = connection.execute(METER_COUNT).fetchone()
     return tables.read_known(gates, found, meter_count)
 
