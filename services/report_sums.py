@@ -52,7 +52,7 @@ async def agree(platform: Platform, stream: Stream, theirs: Decimal) -> bool:
 
 
 async def _take_over(stream: Stream, reports: Sequence[UsageReport], theirs: int, reason: str, now: datetime) -> None:
-    """What Stripe has counted counts as reported: it is compared with Stripe's lines, and the difference to the usage is
+    """What Stripe has counted counts as reported: it is compared with its lines, and the difference to the usage is
     an adjustment.
     """
     period, units = stream.period, theirs - report_sending.counted(reports)
