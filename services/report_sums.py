@@ -66,7 +66,7 @@ async def _take_over(stream: Stream, reports: Sequence[UsageReport], theirs: int
                 tenant_id=period.tenant_id,
                 period_id=period.id,
                 meter=stream.meter.code,
-                number=reports[-1].number + 1,
+                number=len(reports) + 1,
                 units=units,
                 at=period.starts_at,  # of a day whose sums nobody compares any more
                 state=ReportState.CONFIRMED,

@@ -149,8 +149,6 @@ async def require_reported(platform: Platform, period: Period) -> Mapping[str, i
         reports = await stream.reports()
         if any(report.state in OPEN for report in reports):
             raise _unsettled(f"a report of {stream.meter.code} has no answer from Stripe yet")
-        if not reports:
-            continue
         try:
             theirs = await sum_at_stripe(platform, period, stream.meter, stream.customer_id)
         except InkmeterError as error:

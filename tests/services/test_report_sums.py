@@ -76,6 +76,23 @@ async def test_sums_that_differ_hold_the_close_until_somebody_explains_them(worl
     assert (theirs_now["status"], theirs_now["total"]) == ("paid", 175)
 
 
+async def test_what_others_have_sent_where_we_have_reported_nothing_holds_the_close(world: World) -> None:
+    await join(world)
+    await send_by_hand(world, 5)
+    await cycle(world, APRIL)
+    await world.travel_to(APRIL + timedelta(hours=2))
+    await world.work()
+    [row] = await Discrepancy.filter(kind="METER_PERIOD")
+    await discrepancies.explain_discrepancy(world.platform, row.id, "sales did it")
+    for hours in (3, 4):
+        await world.travel_to(APRIL + timedelta(hours=hours))
+        await world.work()
+    [invoice] = await Invoice.all()
+    assert (invoice.total_minor, invoice.state) == (0, "PAID")
+    [theirs] = [one for one in await at_stripe(world) if one["billing_reason"] == "subscription_cycle"]
+    assert (theirs["status"], theirs["total"]) == ("paid", 0)
+
+
 async def test_sums_that_agree_again_close_the_period(world: World) -> None:
     await used(world)
     await cancel_by_hand(world)
