@@ -23,6 +23,8 @@ REMEMBERED: Final = timedelta(hours=23)
 SUMS_KNOW: Final = timedelta(hours=1)
 """How long after the last try Stripe's sums are believed."""
 OPEN: Final = (ReportState.PENDING, ReportState.SENDING, ReportState.CANCELLING)
+METER_REPORT: Final = "METER_REPORT"
+"""The kind of discrepancy of a report that is not counted, or that nobody can tell of."""
 COUNTED: Final = (ReportState.SENT, ReportState.CONFIRMED)
 
 
@@ -113,16 +115,11 @@ async def _look_for(platform: Platform, stream: Stream, report: UsageReport) -> 
         await move(report, OPEN, ReportState.FAILED, reason="Stripe never had it")
     else:
         text = f"A report of {report.units} {report.meter} has no answer, and Stripe's sums fit neither way."
-        await note_difference(
-            platform,
-            report.tenant_id,
-            "METER_REPORT",
-            str(report.id),
-            known,
-            sums,
-            text,
-            {"units in doubt": report.units},
-        )
+        tenant_id, subject, evidence = report.tenant_id, str(report.id), {"units in doubt": report.units}
+        await note_difference(platform, tenant_id, METER_REPORT, subject, known, sums, text, evidence)
+        row = await Discrepancy.get(tenant_id=tenant_id, kind=METER_REPORT, subject=subject)
+        if row.state is DiscrepancyState.EXPLAINED:  # what the sums say is seen when the period is closed
+            await move(report, OPEN, ReportState.FAILED, reason=f"explained: {row.note}"[:500])
 
 
 async def sum_at_stripe(platform: Platform, period: Period, meter: StripeMeter, customer_id: str) -> Decimal:
@@ -143,7 +140,7 @@ async def fail_report(platform: Platform, report: UsageReport, reason: str) -> N
         evidence = {"reason": reason, "meter": report.meter, "period": str(report.period_id)}
         text = f"Stripe has not counted a report of {report.units} {report.meter}: {reason}."
         await note_difference(
-            platform, report.tenant_id, "METER_REPORT", str(report.id), report.units, Decimal(0), text, evidence
+            platform, report.tenant_id, METER_REPORT, str(report.id), report.units, Decimal(0), text, evidence
         )
 
 
