@@ -33,8 +33,11 @@ class NextPlan:
 
 @dataclass(frozen=True, slots=True)
 class UnpaidInvoice:
-    """An invoice that is owed, and Stripe's page where it can be paid. `id` is its UUID."""
+    """An invoice that is owed, and Stripe's page where it can be paid. `id` is its UUID; `due` is what is left to be
+    paid, with taxes.
+    """
 
     id: str
     total: Money
     hosted_url: str | None
+    due: Money

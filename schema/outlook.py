@@ -17,4 +17,4 @@ class DunningOutlook:
     at: datetime = strawberry.field(description="When it would come to that step, or has come to it.")
     plan: NextPlan | None = strawberry.field(description="With DOWNGRADED, the plan that it would be on.")
     invoices: list[UnpaidInvoice] = strawberry.field(description="What it owes today.")
-    total: Money = strawberry.field(description="The sum of these invoices.")
+    total: Money = strawberry.field(description="What is left to be paid of these invoices.")

@@ -74,6 +74,7 @@ class NextPlan:
 class UnpaidInvoice:
     id: relay.GlobalID = strawberry.field(description="Of the invoice.")
     total: Money = strawberry.field(description="The sum of its lines.")
+    due: Money = strawberry.field(description="What is left to be paid of it, with taxes.")
     hosted_url: str | None = strawberry.field(description="Stripe's page, where it can be paid.")
 
 
@@ -202,7 +203,10 @@ def next_plan_type(plan: errors.NextPlan) -> NextPlan:
 def unpaid_invoice_type(invoice: errors.UnpaidInvoice) -> UnpaidInvoice:
     """An invoice that is owed as the API shows it."""
     return UnpaidInvoice(
-        id=relay.GlobalID("Invoice", invoice.id), total=Money.of(invoice.total), hosted_url=invoice.hosted_url
+        id=relay.GlobalID("Invoice", invoice.id),
+        total=Money.of(invoice.total),
+        due=Money.of(invoice.due),
+        hosted_url=invoice.hosted_url,
     )
 
 

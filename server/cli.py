@@ -95,6 +95,7 @@ async def _serve_sandbox(settings: Settings) -> None:
     clock = TravelClock()  # one for all three, so that Stripe's control plane can let a month pass
     async with open_sandboxes(settings, clock) as boxes:
         out.print(f"SignNow sandbox  {boxes.signnow_url}\nStripe sandbox   {boxes.stripe_url}", soft_wrap=True)
+        out.print(f"Database         {boxes.settings.database_url}", soft_wrap=True, highlight=False)
         out.print(f"Operator's key   {OPERATOR_KEY}", soft_wrap=True)
         await _run_checked(boxes.settings, boxes.listener, clock, operator_key=OPERATOR_KEY)
 

@@ -42,7 +42,7 @@ async def reactivate_tenant(platform: Platform, tenant: Tenant) -> Tenant:
             return held
         owed = await overdue.owed_invoices(tenant.id)
         if owed:
-            named = ", ".join(str(overdue.shown(invoice).total) for invoice in owed)
+            named = ", ".join(str(overdue.due_of(invoice)) for invoice in owed)
             raise Conflict(f"the tenant still owes {named}; collect, void or forgive it first", path=("tenantId",))
         await Tenant.filter(id=tenant.id).update(state=TenantState.ACTIVE)
         await notices.note(tenant.id, NoticeKind.RESTORED, new_id(), now)

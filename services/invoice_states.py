@@ -39,7 +39,11 @@ async def mirror_invoice(platform: Platform, theirs: StripeInvoice) -> bool:
         return False
     tenant, invoice = found
     if theirs.status != "draft":
-        says = {**links.links_of(platform, theirs), "stripe_total_minor": theirs.total.minor}
+        says = {
+            **links.links_of(platform, theirs),
+            "stripe_total_minor": theirs.total.minor,
+            "amount_due_minor": theirs.amount_due.minor,
+        }
         if invoice.amount_paid_minor is None or invoice.amount_paid_minor < theirs.amount_paid.minor:
             says["amount_paid_minor"] = theirs.amount_paid.minor
         await Invoice.filter(tenant_id=tenant.id, id=invoice.id).update(**says)

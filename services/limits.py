@@ -16,6 +16,10 @@ MAX_ALERTS: Final = 20
 ALERTS_AT: Final = (50, 80, 100)
 MAX_PERCENT: Final = 1_000
 MAX_CREDITS: Final = 10**12
+SMALLEST_CHARGE: Final = {"USD": Decimal("0.50")}
+"""Stripe's docs: less is not charged, the invoice counts as paid and the customer's balance owes it. Other currencies
+have sums of their own, which are not known here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def check_quota(
     if quota.auto_top_up is not None:
         _check_auto_top_up(problems, quota.auto_top_up, quota.packs, currency, most_credits(decimals), path)
         if quota.auto_top_up.payment is TopUpPayment.FIRST:
+            _check_is_charged(problems, quota.auto_top_up, quota.packs, currency, path)
             waits = quota.policy in (LimitPolicy.SOFT, LimitPolicy.TOP_UP)
             problems.check(waits, "FIRST goes with TOP_UP, which waits, or SOFT", *path, "autoTopUp", "payment")
     check_percentages(problems, quota.alerts_at, *path, "alertsAt")
@@ -102,6 +107,17 @@ def _check_auto_top_up(
     problems.check(pack is not None, "is the units of one of topUpPacks", *path, "packUnits")
     if problems.check_amount(rule.monthly_cap, currency, *path, "monthlyCap") and pack is not None:
         problems.check(rule.monthly_cap >= pack.price, "would not pay for a single pack", *path, "monthlyCap")
+
+
+def _check_is_charged(
+    problems: Problems, rule: NewAutoTopUp, packs: Sequence[NewPack], currency: str, path: Sequence[str]
+) -> None:
+    """What is paid first must be paid: credits would be granted for an invoice that moves no money."""
+    least = SMALLEST_CHARGE.get(currency, Decimal(0))
+    for index, pack in enumerate(packs):
+        if pack.units == rule.pack_units:
+            message = f"is below Stripe's smallest charge of {least} {currency}, and would not be paid first"
+            problems.check(pack.price >= least, message, *path, "topUpPacks", str(index), "price")
 
 
 def check_percentages(problems: Problems, percentages: Sequence[int], *path: str) -> None:

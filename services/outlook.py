@@ -29,7 +29,7 @@ class Outlook:
 
     @property
     def total(self) -> Money:
-        return Money(sum(invoice.total_minor for invoice in self.invoices), self.tenant.currency)
+        return Money(sum(overdue.due_of(invoice).minor for invoice in self.invoices), self.tenant.currency)
 
 
 async def preview_dunning(

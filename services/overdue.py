@@ -34,14 +34,23 @@ async def owed_by(tenant_ids: Sequence[int]) -> Mapping[int, Sequence[Invoice]]:
 
 def shown(invoice: Invoice) -> UnpaidInvoice:
     """An invoice as a refusal names it."""
-    return UnpaidInvoice(str(invoice.id), Money(invoice.total_minor, invoice.currency), invoice.hosted_url)
+    total = Money(invoice.total_minor, invoice.currency)
+    return UnpaidInvoice(str(invoice.id), total, invoice.hosted_url, due_of(invoice))
+
+
+def due_of(invoice: Invoice) -> Money:
+    """What is left to be paid of an invoice: part of it may be paid, or credited, and taxes are on top."""
+    if invoice.settled_at is not None:
+        return Money(0, invoice.currency)
+    asked = invoice.total_minor if invoice.amount_due_minor is None else invoice.amount_due_minor
+    return Money(max(asked - (invoice.amount_paid_minor or 0), 0), invoice.currency)
 
 
 async def restriction(tenant: Tenant) -> TenantRestricted:
     """The refusal of new signing: which invoices are unpaid, where they are paid, and what to do."""
     tenant = await Tenant.get(id=tenant.id)
     unpaid = [shown(invoice) for invoice in await owed_invoices(tenant.id)]
-    named = ", ".join(f"{one.total} at {one.hosted_url}" if one.hosted_url else str(one.total) for one in unpaid)
+    named = ", ".join(f"{one.due} at {one.hosted_url}" if one.hosted_url else str(one.due) for one in unpaid)
     if tenant.state is TenantState.DEPROVISIONED:
         way = f"pay what is owed ({named})" if unpaid else "ask for reactivateTenant"
         return TenantRestricted(f"the tenant is deprovisioned; {way}", invoices=unpaid)

@@ -80,7 +80,8 @@ async def _agrees(platform: Platform, tenant_id: int, code: str, start: datetime
     if ours != theirs:
         evidence = {"meter": code, "day": start.date().isoformat(), "reports": [str(r.id) for r in reports]}
         subject = f"{code}:{start.date().isoformat()}"
-        await report_sending.note_difference(platform, tenant_id, "METER_DAY", subject, ours, theirs, evidence)
+        text = f"{ours} {code} were reported for {start.date().isoformat()}, Stripe's sums of the day say {theirs:f}."
+        await report_sending.note_difference(platform, tenant_id, "METER_DAY", subject, ours, theirs, text, evidence)
         return False
     async with transaction():
         ids = [report.id for report in reports if report.state in COUNTED]

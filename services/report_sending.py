@@ -23,6 +23,8 @@ REMEMBERED: Final = timedelta(hours=23)
 SUMS_KNOW: Final = timedelta(hours=1)
 """How long after the last try Stripe's sums are believed."""
 OPEN: Final = (ReportState.PENDING, ReportState.SENDING, ReportState.CANCELLING)
+METER_REPORT: Final = "METER_REPORT"
+"""The kind of discrepancy of a report that is not counted, or that nobody can tell of."""
 COUNTED: Final = (ReportState.SENT, ReportState.CONFIRMED)
 
 
@@ -112,9 +114,12 @@ async def _look_for(platform: Platform, stream: Stream, report: UsageReport) -> 
     elif sums == known:
         await move(report, OPEN, ReportState.FAILED, reason="Stripe never had it")
     else:
-        await note_difference(
-            platform, report.tenant_id, "METER_REPORT", str(report.id), known, sums, {"units in doubt": report.units}
-        )
+        text = f"A report of {report.units} {report.meter} has no answer, and Stripe's sums fit neither way."
+        tenant_id, subject, evidence = report.tenant_id, str(report.id), {"units in doubt": report.units}
+        await note_difference(platform, tenant_id, METER_REPORT, subject, known, sums, text, evidence)
+        row = await Discrepancy.get(tenant_id=tenant_id, kind=METER_REPORT, subject=subject)
+        if row.state is DiscrepancyState.EXPLAINED:  # what the sums say is seen when the period is closed
+            await move(report, OPEN, ReportState.FAILED, reason=f"explained: {row.note}"[:500])
 
 
 async def sum_at_stripe(platform: Platform, period: Period, meter: StripeMeter, customer_id: str) -> Decimal:
@@ -133,13 +138,21 @@ async def fail_report(platform: Platform, report: UsageReport, reason: str) -> N
     """Stripe has not counted it: its units are reported anew later, or billed by us when the period is closed."""
     if await move(report, [*OPEN, *COUNTED], ReportState.FAILED, reason=reason):
         evidence = {"reason": reason, "meter": report.meter, "period": str(report.period_id)}
+        text = f"Stripe has not counted a report of {report.units} {report.meter}: {reason}."
         await note_difference(
-            platform, report.tenant_id, "METER_REPORT", str(report.id), report.units, Decimal(0), evidence
+            platform, report.tenant_id, METER_REPORT, str(report.id), report.units, Decimal(0), text, evidence
         )
 
 
 async def note_difference(
-    platform: Platform, tenant_id: int, kind: str, subject: str, ours: int, theirs: Decimal, evidence: dict[str, Any]
+    platform: Platform,
+    tenant_id: int,
+    kind: str,
+    subject: str,
+    ours: int,
+    theirs: Decimal,
+    explanation: str,
+    evidence: dict[str, Any],
 ) -> None:
     """Keep a difference in units, once. Units are no money: the amounts are zero, the evidence has the numbers."""
     tenant = await Tenant.get(id=tenant_id)
@@ -152,6 +165,7 @@ async def note_difference(
             theirs_minor=0,
             currency=tenant.currency,
             evidence={"ours": str(ours), "theirs": format(theirs, "f"), **evidence},
+            explanation=explanation,
             state=DiscrepancyState.OPEN,
             created_at=platform.clock.now(),
         )

@@ -17,7 +17,6 @@ LOOK: Final = "reversals.look"
 LOOK_EVERY: Final = timedelta(days=1)
 BACK: Final = {ReversalKind.REFUND: timedelta(days=40), ReversalKind.DISPUTE: timedelta(days=180)}
 """How old it may be: a refund may fail, and a dispute is decided, long after it was made. Our own choice."""
-_SLICE: Final = 100
 
 
 async def schedule_looking(platform: Platform) -> None:
@@ -31,14 +30,14 @@ async def look_for_reversals(platform: Platform, job: Job) -> None:
     for kind, back in BACK.items():
         is_refund = kind is ReversalKind.REFUND
         asked = platform.stripe.refunds_since if is_refund else platform.stripe.disputes_since
-        listed = await asked(now - back)
-        for start in range(0, len(listed), _SLICE):
-            for theirs in await _unseen(listed[start : start + _SLICE]):
+        async for page in asked(now - back):
+            for theirs in await _unseen(page):
                 applied = await reversals.look_at(platform, kind, theirs)
                 for heard in applied.events:
                     await platform.plugins.publish(heard)
                 count += 1
                 await advance_job(job, {}, platform.clock.now())
+            await advance_job(job, {}, platform.clock.now())  # also where nothing was new: the list may be long
     raise jobs.NotYet(f"{count} were new; the next look is tomorrow", LOOK_EVERY)
 
 

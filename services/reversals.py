@@ -170,8 +170,8 @@ def units_of(order: TopUpOrder, gone_minor: int) -> int:
     return int(min(units, order.units))
 
 
-async def _queue(platform: Platform, reversal: Reversal, what: str) -> None:
-    dedup = f"{reversal.id}:{what}"
+async def _queue(platform: Platform, reversal: Reversal, what: str, again: str = "") -> None:
+    dedup = f"{reversal.id}:{what}{again}"
     payload = {"reversal": str(reversal.id), "what": what}
     await jobs.add_job(platform, tenant_id=reversal.tenant_id, topic=SETTLE, dedup=dedup, payload=payload)
 
@@ -227,7 +227,8 @@ async def _taken(reversal: Reversal) -> tuple[int, int]:
 
 
 async def _give_back(platform: Platform, job: Job, reversal: Reversal, grant: CreditGrant) -> None:
-    if f"{reversal.id}:{TAKE}" in await waiting_jobs(reversal.tenant_id, SETTLE):
+    waiting = await waiting_jobs(reversal.tenant_id, SETTLE)
+    if any(dedup.startswith(f"{reversal.id}:{TAKE}") for dedup in waiting):
         raise jobs.NotYet("it is still being taken", timedelta(seconds=5))
     taken = reversal.taken if reversal.entry_id is not None else (await _taken(reversal))[0]
     kind = CreditEntryKind.REVOKED if reversal.entry_id is None else CreditEntryKind.REFUNDED
@@ -237,6 +238,24 @@ async def _give_back(platform: Platform, job: Job, reversal: Reversal, grant: Cr
         await operations.submit(platform, command)
     async with jobs.completing(job):
         await reversal_flags.resolve_used(platform, reversal)
+        await _share_anew(platform, reversal)
+
+
+async def _share_anew(platform: Platform, gone: Reversal) -> None:
+    """What else went back of the order may pay for more units now: each was reckoned beside those that stood then, a
+    refund beside a dispute of all the money for none.
+    """
+    mine = TopUpOrder.filter(tenant_id=gone.tenant_id, id=gone.order_id)
+    order = await mine.select_for_update().get()
+    minor = units = 0
+    for other in await Reversal.filter(tenant_id=order.tenant_id, order_id=order.id, is_standing=True).order_by("id"):
+        minor += other.amount_minor
+        share = units_of(order, minor) - units
+        if other.entry_id is None and other.currency == order.currency and share > other.units:
+            other.units = share
+            await Reversal.filter(tenant_id=order.tenant_id, id=other.id).update(units=share)
+            await _queue(platform, other, TAKE, f":{share}")
+        units += other.units
 
 
 async def reversals_of(found: Sequence[TopUpOrder]) -> dict[UUID, list[Reversal]]:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from inkmeter.errors import Conflict, InkmeterError, UpstreamError
-from services import jobs, periods, phases, readings, stripe_catalog, stripe_items
+from services import jobs, periods, phases, readings, report_sums, stripe_catalog, stripe_items
 from services.platform import Platform
 from services.report_sending import AFTER_END, COUNTED, OPEN, REMEMBERED, Stream, counted, finish, move, sum_at_stripe
 from storage.database import insert_new, transaction
@@ -149,14 +149,12 @@ async def require_reported(platform: Platform, period: Period) -> Mapping[str, i
         reports = await stream.reports()
         if any(report.state in OPEN for report in reports):
             raise _unsettled(f"a report of {stream.meter.code} has no answer from Stripe yet")
-        if not reports:
-            continue
-        ours = counted(reports)
         try:
             theirs = await sum_at_stripe(platform, period, stream.meter, stream.customer_id)
         except InkmeterError as error:
             raise _unsettled(f"Stripe does not say what was reported: {error.message}") from error
-        if ours != theirs:
+        if not await report_sums.agree(platform, stream, theirs):
+            ours = counted(reports)
             raise _unsettled(f"{ours} {stream.meter.code} were reported, Stripe's sums say {theirs:f}")
     return await reported_units(period)
 

@@ -66,6 +66,8 @@ class Invoice(Model):
     """When Stripe was last asked for these three: its links do not last for ever."""
     stripe_total_minor = BigIntField(null=True)
     """With taxes, since Stripe has finalized it."""
+    amount_due_minor = BigIntField(null=True)
+    """With taxes, less what was credited, whatever of it is paid."""
     amount_paid_minor = BigIntField(null=True)
     finalized_at = InstantField()
     pushed_at = InstantField(null=True)

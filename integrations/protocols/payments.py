@@ -1,6 +1,6 @@
 """What the services expect of Stripe besides invoices: pages to pay on, and money that goes back."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -93,8 +93,8 @@ class StripePayments(Protocol):
     async def dispute(self, dispute_id: str) -> StripeReversal:
         """One dispute."""
 
-    async def refunds_since(self, since: datetime) -> list[StripeReversal]:
-        """All refunds of the account that were made since then, whoever made them."""
+    def refunds_since(self, since: datetime) -> AsyncIterator[list[StripeReversal]]:
+        """All refunds of the account that were made since then, whoever made them, a page at a time."""
 
-    async def disputes_since(self, since: datetime) -> list[StripeReversal]:
-        """All disputes of the account that were opened since then."""
+    def disputes_since(self, since: datetime) -> AsyncIterator[list[StripeReversal]]:
+        """All disputes of the account that were opened since then, likewise."""

@@ -217,8 +217,8 @@ class Stripe(StripePayments, Protocol):
         """The cycle invoice, still a draft, of the period that ended then; None while Stripe has not made it."""
 
     async def hold_invoice(self, invoice_id: str, *, is_taxed: bool = False) -> StripeInvoice:
-        """Keep a draft from being finalized by Stripe's own timer; answers it as it then stands. Safe to repeat. With
-        `is_taxed` taxes are added.
+        """Keep a draft from being finalized by Stripe's own timer; answers it as it then stands: one that was finalized
+        meanwhile goes on being collected. Safe to repeat. With `is_taxed` taxes are added.
         """
 
     async def add_lines(

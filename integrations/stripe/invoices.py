@@ -80,7 +80,12 @@ class Invoices(Requests):
         held: stripe.params.InvoiceUpdateParams = {"auto_advance": False}
         if is_taxed:
             held["automatic_tax"] = {"enabled": True}
-        return await self._as_answered(invoice_id, self._v1.invoices.update_async(invoice_id, params=held))
+        invoice = await self._as_answered(invoice_id, self._v1.invoices.update_async(invoice_id, params=held))
+        if invoice.status != "open" or invoice.is_advancing:
+            return invoice
+        # Finalized just before we came: held, nobody would collect it.
+        await self.resume_collection(invoice_id)
+        return await self.invoice(invoice_id)
 
     async def add_lines(
         self, *, key: str, is_retry: bool, invoice: StripeInvoice, lines: Sequence[StripeLineToBe]

@@ -1,6 +1,6 @@
 """Payments at Stripe: Checkout sessions, charges of invoices, and money that goes back."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -128,17 +128,15 @@ class Payments(Requests):
     async def dispute(self, dispute_id: str) -> StripeReversal:
         return _reversal(await self._one(self._v1.disputes.retrieve_async(dispute_id)))
 
-    async def refunds_since(self, since: datetime) -> list[StripeReversal]:
-        found = await self._all(
-            self._v1.refunds.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
-        )
-        return [_reversal(refund) for refund in found]
+    async def refunds_since(self, since: datetime) -> AsyncIterator[list[StripeReversal]]:
+        listing = self._v1.refunds.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
+        async for page in self._pages(listing):
+            yield [_reversal(refund) for refund in page]
 
-    async def disputes_since(self, since: datetime) -> list[StripeReversal]:
-        found = await self._all(
-            self._v1.disputes.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
-        )
-        return [_reversal(dispute) for dispute in found]
+    async def disputes_since(self, since: datetime) -> AsyncIterator[list[StripeReversal]]:
+        listing = self._v1.disputes.list_async(params={"created": {"gte": int(since.timestamp())}, "limit": 100})
+        async for page in self._pages(listing):
+            yield [_reversal(dispute) for dispute in page]
 
 
 def _checkout(data: Json) -> StripeCheckout:

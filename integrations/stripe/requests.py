@@ -1,6 +1,6 @@
 """How Stripe is asked: every call of the gateway ends in one of these."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import stripe
@@ -41,6 +41,17 @@ class Requests:
     async def _all(self, request: Awaitable[stripe.ListObject[Any]]) -> list[Json]:
         with inkmeter_errors():
             return [item.to_dict(for_json=True) async for item in (await request).auto_paging_iter()]
+
+    async def _pages(self, request: Awaitable[stripe.ListObject[Any]]) -> AsyncIterator[list[Json]]:
+        """The same, a page at a time, for lists that may be long."""
+        with inkmeter_errors():
+            page = await request
+        while page.data:
+            yield [item.to_dict(for_json=True) for item in page.data]
+            if not page.has_more:
+                return
+            with inkmeter_errors():
+                page = await page.next_page_async()
 
     async def _once(
         self,

@@ -28,7 +28,9 @@ REFUSALS: list[Refused] = [
     errors.SpendCapReached(
         meter="downloads", cap=Money(500, "USD"), spent=Money(450, "USD"), price=Money(100, "USD"), resets_at=RESET
     ),
-    errors.TenantRestricted("overdue", invoices=[UnpaidInvoice(NEXT.id, Money(600, "USD"), "https://pay.test/1")]),
+    errors.TenantRestricted(
+        "overdue", invoices=[UnpaidInvoice(NEXT.id, Money(600, "USD"), "https://pay.test/1", Money(400, "USD"))]
+    ),
     errors.SubscriptionInactive("ended"),
     errors.UpstreamUnavailable("try again"),
     errors.OutcomeUnknown("no answer"),
@@ -69,7 +71,7 @@ def test_each_is_shown_with_what_it_knows() -> None:
             packs { units price { amount currency } } nextPlan { id code name } }
         ... on TopUpRequired { meter balance requested maybe: resetsAt packs { units } nextPlan { id } }
         ... on SpendCapReached { meter cap { amount } spent { amount } price { amount } resetsAt }
-        ... on TenantRestricted { invoices { id total { amount } hostedUrl } }
+        ... on TenantRestricted { invoices { id total { amount } due { amount } hostedUrl } }
         ... on SignNowRefused { upstreamCode } ... on PaymentRefused { upstreamCode } } }""")
     assert not result.errors
     assert result.data is not None
@@ -102,7 +104,7 @@ def test_each_is_shown_with_what_it_knows() -> None:
     assert shown["SpendCapReached"].items() >= {**cap, **amounts}.items()
     [unpaid] = shown["TenantRestricted"]["invoices"]
     assert base64.b64decode(unpaid.pop("id")).decode() == f"Invoice:{NEXT.id}"
-    assert unpaid == {"total": {"amount": "6.00"}, "hostedUrl": "https://pay.test/1"}
+    assert unpaid == {"total": {"amount": "6.00"}, "due": {"amount": "4.00"}, "hostedUrl": "https://pay.test/1"}
     assert shown["SignNowRefused"]["upstreamCode"] == "65582"
     assert shown["PaymentRefused"]["upstreamCode"] is None
 

@@ -60,6 +60,10 @@ def test_serve_with_sandboxes(tmp_path: Path) -> None:
         tenant = {"externalReference": "a", "name": "Acme", "email": "a@acme.test", "currency": "USD"}
         made = ask(url, key, PROVISION, input=tenant)["provisionTenant"]["tenant"]
         assert made["state"] == "ACTIVE"
+        database = served.wait_for(r"Database +(sqlite:\S+)")
+        for_tenant = run("keys", "create", "--role", "tenant", "--tenant", made["id"], database_url=database)
+        seen = ask(url, for_tenant.stdout.strip(), VIEWER)
+        assert seen == {"viewer": {"role": "TENANT", "tenant": {"name": "Acme"}}}
         customers = httpx.get(f"{stripe}/v1/customers", headers={"authorization": "Bearer sk_test_inkmeter"})
         assert [customer["name"] for customer in customers.json()["data"]] == ["Acme"]
         own = {**tenant, "externalReference": "b", "isolation": "DEDICATED_USER"}

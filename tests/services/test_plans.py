@@ -202,6 +202,10 @@ WRONG_LIMITS: list[tuple[Json, list[str]]] = [
         ["autoTopUp.below", "autoTopUp.monthlyCap", "autoTopUp.packUnits"],
     ),
     ({"topUpPacks": [PACK], "autoTopUp": {**AUTO, "monthlyCap": "8.99"}}, ["autoTopUp.monthlyCap"]),
+    (
+        {"topUpPacks": [{"units": 10, "price": "0.49"}], "autoTopUp": {**AUTO, "payment": "FIRST"}},
+        ["topUpPacks.0.price"],
+    ),
     ({"alertsAt": [0]}, ["alertsAt"]),
     ({"alertsAt": [1001]}, ["alertsAt"]),
     ({"alertsAt": [80, 50]}, ["alertsAt"]),
@@ -218,6 +222,14 @@ async def test_every_wrong_path_of_a_limit_is_named(world: World) -> None:
     yen = await create(world, currency="JPY", minimumCommitment="0.5", quotas=[{**SOFT, "spendCap": "1.5"}])
     assert sorted(problems(yen)) == ["minimumCommitment", "quotas.0.spendCap"]
     assert await versions(world) == []
+
+
+@pytest.mark.parametrize("payment", ["FIRST", "NEXT_INVOICE"])
+async def test_what_is_paid_first_is_no_less_than_stripe_charges(world: World, payment: str) -> None:
+    price = "0.50" if payment == "FIRST" else "0.49"
+    packs = [{"units": 1, "price": "0.01"}, {"units": 10, "price": price}]
+    answer = await create(world, quotas=[{**SOFT, "topUpPacks": packs, "autoTopUp": {**AUTO, "payment": payment}}])
+    assert answer["userErrors"] == []
 
 
 async def test_limits_are_shown_as_they_were_given(world: World) -> None:

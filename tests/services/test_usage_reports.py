@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from inkmeter.errors import InvalidInput
-from services import report_checks, usage_reports
+from services import discrepancies, report_checks, usage_reports
+from storage.discrepancies import Discrepancy
+from storage.invoices import Invoice
 from storage.usage_reports import UsageReport
 from storage.webhooks import WebhookEvent
 from tests.services.credit_steps import give
@@ -105,6 +107,15 @@ async def test_sums_that_fit_neither_way_are_a_discrepancy_and_nothing_is_sent(w
     assert [kind for kind, _ in await differences()] == ["METER_REPORT"]
     await cycle(world, APRIL)
     assert "is not settled with Stripe" in refused(await customer.close())["message"]
+    for number, kind in enumerate(("METER_REPORT", "METER_PERIOD")):
+        await world.travel_to(APRIL + timedelta(hours=3 + 2 * number))
+        await world.work()
+        [found] = await Discrepancy.filter(kind=kind, state="OPEN")
+        await discrepancies.explain_discrepancy(world.platform, found.id, "five were sales'")
+        await world.travel_to(APRIL + timedelta(hours=4 + 2 * number))
+        await world.work()
+    assert await reports() == [(8, "FAILED"), (5, "CONFIRMED")]
+    assert [invoice.total_minor for invoice in await Invoice.all()] == [125]
 
 
 async def send_by_hand(world: World, value: int) -> None:

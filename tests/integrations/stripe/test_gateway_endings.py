@@ -120,3 +120,12 @@ async def test_a_draft_of_a_cancelled_subscription_can_still_be_billed(gateway: 
     await a_line(gateway, held)
     await gateway.finalize_invoice(draft.id, key="finalize-1")
     assert (await gateway.invoice(draft.id)).status == "paid"
+
+
+async def test_what_was_finalized_just_before_it_was_held_is_collected(gateway: StripeGateway, world: World) -> None:
+    draft = await a_draft(gateway, world)
+    await a_line(gateway, draft)
+    await world.control(f"customers/{draft.customer_id}/card", card="decline")
+    await gateway.finalize_invoice(draft.id, key="by-somebody-else")
+    held = await gateway.hold_invoice(draft.id)
+    assert (held.status, held.is_advancing) == ("open", True)

@@ -1,5 +1,6 @@
 """The gateway's payments: pages, charges of invoices, refunds and disputes."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from inkmeter.errors import PaymentRefused
 from inkmeter.money import Money
 from integrations.protocols import StripeCheckout, StripeReversal
 from integrations.stripe.gateway import StripeGateway
-from tests.integrations.stripe.conftest import API_KEY, Impatient, World, paid_session
+from tests.integrations.stripe.conftest import API_KEY, START, Impatient, World, paid_session
 
 pytestmark = pytest.mark.anyio
 NINE = Money(900, "USD")
@@ -116,3 +117,12 @@ async def test_a_dispute(world: World) -> None:
     opened = await world.control(f"charges/{paid['charge']}/dispute", status="opened")
     found = await gateway.dispute(opened["id"])
     assert (found.status, found.amount, found.payment_intent_id) == ("needs_response", NINE, paid["intent"])
+
+
+async def test_refunds_are_listed_a_page_at_a_time(world: World, gateway: StripeGateway) -> None:
+    paid = await paid_session(world)
+    made = [(await world.post("/v1/refunds", charge=paid["charge"], amount="1"))["id"] for _ in range(103)]
+    pages = [page async for page in gateway.refunds_since(START)]
+    assert [len(page) for page in pages] == [100, 3]
+    assert {refund.id for page in pages for refund in page} == set(made)
+    assert [page async for page in gateway.refunds_since(START + timedelta(days=1))] == []
