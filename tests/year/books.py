@@ -125,6 +125,7 @@ async def _told_of(tenant: Tenant, plans: dict[Any, str]) -> dict[str, Any]:
         for s in await Subscription.filter(tenant_id=tenant.id)
         for phase in await Phase.filter(tenant_id=tenant.id, subscription_id=s.id)
     ]
+    entries = await CreditEntry.filter(tenant_id=tenant.id)
     return {
         "state": tenant.state.value,
         "invoices": sorted(invoices),
@@ -132,7 +133,9 @@ async def _told_of(tenant: Tenant, plans: dict[Any, str]) -> dict[str, Any]:
         "grants": sorted(
             (g.source.value, g.meter, g.units, g.remaining) for g in await CreditGrant.filter(tenant_id=tenant.id)
         ),
-        "entries": Counter((e.kind.value, e.units) for e in await CreditEntry.filter(tenant_id=tenant.id)),
+        "entries": Counter((e.kind.value, e.units) for e in entries if e.kind is not CreditEntryKind.REVOKED),
+        # Whoever hears of a dispute when it is won already never took anything that is to be given back.
+        "revoked": sum(e.units for e in entries if e.kind is CreditEntryKind.REVOKED),
         "orders": sorted((o.way.value, o.state.value, o.units) for o in await TopUpOrder.filter(tenant_id=tenant.id)),
         "charges": sorted((c.kind.value, c.amount_minor) for c in await Charge.filter(tenant_id=tenant.id)),
     }
