@@ -89,7 +89,7 @@ class ReconcileFailure:
 @strawberry.type(description="What a comparison with Stripe has found.")
 class ReconcileReport:
     tenants: int = strawberry.field(description="How many tenants were compared.")
-    checks: int = strawberry.field(description="How many customers and invoices were compared.")
+    checks: int = strawberry.field(description="How many customers, invoices and days of meters were compared.")
     is_clean: bool = strawberry.field(description="Whether nothing is open: all equal, explained or repaired.")
     differences: list[ReconciledDifference] = strawberry.field(description="Everything that differs or differed.")
     failures: list[ReconcileFailure] = strawberry.field(description="Tenants that could not be compared.")

@@ -44,7 +44,7 @@ def reconcile_stripe(
     for tenant_id, reason in report.failed.items():
         complain(f"tenant {tenant_id} could not be compared: {reason}")
     count = sum(found.is_open for found in report.found)
-    out.print(f"{report.tenants} tenants, {report.checks} customers and invoices compared, {count} differences open")
+    out.print(f"{report.tenants} tenants, {report.checks} comparisons, {count} differences open")
     if not report.is_clean:
         raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
 """What a reconciliation looks at: the checks of a tenant's customer and of each of its invoices.
 
 A check can be carried out any number of times; it asks Stripe anew each time. Other checks of a tenant are added to
-`CHECKS`.
+`reconciling.CHECKS`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -48,12 +48,13 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Check:
     """Compares one thing; `scope` is the first word of its subjects. What it does not find any more of these `kinds`
-    is resolved.
+    is resolved. `note` keeps what else the comparison has shown; not in a dry run.
     """
 
     scope: str
     kinds: frozenset[str]
     run: Callable[[Known], Awaitable[Finding]]
+    note: Callable[[], Awaitable[None]] | None = None
 
 
 async def check_customer(platform: Platform, tenant: Tenant, since: datetime) -> Sequence[Check]:
@@ -94,13 +95,6 @@ def check_of(platform: Platform, invoice: Invoice) -> Check:
     # What has held a push up is over when the invoice was pushed, whoever told of it last.
     is_pushed = invoice.state is not InvoiceState.FINALIZED
     return Check(str(invoice.id), ALL_KINDS | frozenset(pushing.HOLD_A_PUSH if is_pushed else ()), run)
-
-
-CHECKS: Final[tuple[Callable[[Platform, Tenant, datetime], Awaitable[Sequence[Check]]], ...]] = (
-    check_customer,
-    check_invoices,
-)
-"""Everything that is compared, tenant by tenant."""
 
 
 async def _compare_one(platform: Platform, invoice: Invoice, known: Known) -> Finding:

@@ -31,6 +31,7 @@ class DifferenceKind(StrEnum):
     SUBSCRIPTION = "SUBSCRIPTION"
     CUSTOMER = "CUSTOMER"
     METERED_LINE = "METERED_LINE"
+    METER_DAY = "METER_DAY"
 
 
 MONEY: Final = frozenset(

@@ -6,14 +6,14 @@ the next one, so that whoever is killed loses nothing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from inkmeter.errors import InkmeterError
 from services import discrepancies, jobs, report_checks
-from services.checking import CHECKS, Check, Finding, check_of
+from services.checking import Check, Finding, check_customer, check_invoices, check_of
 from services.comparing import Difference, DifferenceKind
 from services.discrepancies import Discrepancy, DiscrepancyState
 from services.platform import Platform
@@ -29,6 +29,12 @@ COMPARE: Final = "invoice.compare"
 EVERY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(days=40)
 """How far the daily job looks back; whatever is unpaid or open is looked at whatever its age."""
+CHECKS: Final[Sequence[Callable[[Platform, Tenant, datetime], Awaitable[Sequence[Check]]]]] = (
+    check_customer,
+    check_invoices,
+    report_checks.check_meters,
+)
+"""Everything that is compared, tenant by tenant."""
 TENANTS_AT_ONCE: Final = 20
 """How many tenants the job compares before it lets other jobs go first."""
 
@@ -113,6 +119,8 @@ async def _carry_out(platform: Platform, tenant: Tenant, check: Check, mode: Mod
     finding = await check.run(known)
     if mode.dry_run:
         return [Found(tenant, found, finding.repair_of(found)) for found in finding.differences]
+    if check.note is not None:
+        await check.note()
     rows = await discrepancies.note_differences(platform, tenant, known, check.scope, check.kinds, finding.differences)
     found = [Found(tenant, difference, finding.repair_of(difference), row) for difference, row in rows]
     if len(rows) < len(finding.differences):
@@ -193,8 +201,5 @@ async def reconcile_daily(platform: Platform, job: Job) -> None:
         await advance_job(job, {"after": tenant.id}, platform.clock.now())
     if len(tenants) == TENANTS_AT_ONCE:
         raise jobs.NotYet("there are more tenants", timedelta(seconds=1))
-    now = platform.clock.now()
-    # The last day in UTC whose sums Stripe has ready.
-    await report_checks.compare_summaries(platform, (now - report_checks.AFTER_DAY).date() - timedelta(days=1))
     await advance_job(job, {}, platform.clock.now())
     raise jobs.NotYet("compared; the next look is tomorrow", EVERY)

@@ -1,16 +1,18 @@
 """Checking reports against what Stripe says of them later: its errors, and its sums of each day."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from inkmeter.errors import InvalidInput, Problem
-from services import report_sending
+from inkmeter.money import Money
+from services import report_sending, report_sums
+from services.checking import Check, Finding
+from services.comparing import Difference, DifferenceKind
+from services.discrepancies import Discrepancy, DiscrepancyState, Known
 from services.platform import Platform
-from services.report_sending import COUNTED, OPEN, ReportState, UsageReport
-from storage.database import transaction
+from services.report_sending import OPEN, SUMS_KNOW, ReportState, UsageReport
 from storage.tenants import Tenant
 from storage.usage_reports import StripeMeter
 
@@ -47,45 +49,84 @@ async def _find(identifier: str) -> UsageReport | None:
     return await UsageReport.get_or_none(id=report_id)
 
 
-async def compare_summaries(platform: Platform, day: date) -> int:
-    """Compare what was reported for a day in UTC with Stripe's sums, for each customer and meter; answers how many
-    differ. What agrees is CONFIRMED; what differs becomes a discrepancy. Reports whose outcome is unknown wait.
-
-    Raises InvalidInput for a day that ended less than an hour ago.
+async def check_meters(platform: Platform, tenant: Tenant, since: datetime) -> Sequence[Check]:
+    """That Stripe's sums of each day in UTC that is over, from the day of `since` on, are what was reported for it,
+    meter by meter. What agrees is CONFIRMED. Reports whose outcome is unknown wait.
     """
-    start = datetime.combine(day, time(), UTC)
-    if platform.clock.now() < start + DAY + AFTER_DAY:
-        raise InvalidInput([Problem(("day",), "ended less than an hour ago: Stripe is still counting")])
-    streams: dict[tuple[int, str], list[UsageReport]] = {}
-    for report in await UsageReport.filter(at__gte=start, at__lt=start + DAY).order_by("tenant_id", "meter", "id"):
-        streams.setdefault((report.tenant_id, report.meter), []).append(report)
-    differing = 0
-    for (tenant_id, code), reports in streams.items():
-        if not any(report.state in OPEN for report in reports):
-            differing += not await _agrees(platform, tenant_id, code, start, reports)
-    return differing
+    now = platform.clock.now()
+    first, end = _day_of(since), _day_of(now - AFTER_DAY)
+    days = await _days_that_differed(tenant, first, end)
+    for report in await UsageReport.filter(tenant_id=tenant.id, at__gte=first, at__lt=end).order_by("id"):
+        days.setdefault(report.meter, {}).setdefault(_day_of(report.at), []).append(report)
+    checks: list[Check] = []
+    for code, reports in sorted(days.items()):
+        sums = await _sums_of(platform, tenant, code, min(reports), end)
+        told = await report_sums.explained(tenant.id, code)
+        for day in sorted({*reports, *sums}):
+            of_day = reports.get(day, [])
+            if not any(_is_open(report, now) for report in of_day) and not any(
+                day < span.end and span.start < day + DAY for span in told
+            ):
+                checks.append(_check(tenant, code, day, of_day, sums.get(day, Decimal(0))))
+    return checks
 
 
-async def _agrees(platform: Platform, tenant_id: int, code: str, start: datetime, reports: list[UsageReport]) -> bool:
-    tenant, meter = await Tenant.get(id=tenant_id), await StripeMeter.get(code=code)
+async def _days_that_differed(
+    tenant: Tenant, first: datetime, end: datetime
+) -> dict[str, dict[datetime, list[UsageReport]]]:
+    """Those that are not resolved, by meter: they are looked at although nothing may be there any more."""
+    days: dict[str, dict[datetime, list[UsageReport]]] = {}
+    rows = Discrepancy.filter(tenant_id=tenant.id, kind=DifferenceKind.METER_DAY.value)
+    for row in await rows.exclude(state=DiscrepancyState.RESOLVED):
+        code, _, day = row.subject.partition(":")
+        at = datetime.combine(date.fromisoformat(day), time(), UTC)
+        if first <= at < end:
+            days.setdefault(code, {})[at] = []
+    return days
+
+
+def _day_of(moment: datetime) -> datetime:
+    return datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
+
+
+def _is_open(report: UsageReport, now: datetime) -> bool:
+    """Whether its outcome is not known, or Stripe may not have counted it yet."""
+    return report.state in OPEN or (report.last_tried_at is not None and now < report.last_tried_at + SUMS_KNOW)
+
+
+async def _sums_of(
+    platform: Platform, tenant: Tenant, code: str, start: datetime, end: datetime
+) -> Mapping[datetime, Decimal]:
+    meter = await StripeMeter.get(code=code)
     assert tenant.stripe_customer_id is not None  # noqa: S101 - something was reported of it
-    found = await platform.stripe.reported_usage(
-        meter_id=meter.stripe_meter_id,
-        customer_id=tenant.stripe_customer_id,
-        start=start,
-        end=start + DAY,
-        by_day=True,
+    sums = await platform.stripe.reported_usage(
+        meter_id=meter.stripe_meter_id, customer_id=tenant.stripe_customer_id, start=start, end=end, by_day=True
     )
-    ours, theirs = report_sending.counted(reports), found.get(start, Decimal(0))
-    if ours != theirs:
-        evidence = {"meter": code, "day": start.date().isoformat(), "reports": [str(r.id) for r in reports]}
-        subject = f"{code}:{start.date().isoformat()}"
-        text = f"{ours} {code} were reported for {start.date().isoformat()}, Stripe's sums of the day say {theirs:f}."
-        await report_sending.note_difference(platform, tenant_id, "METER_DAY", subject, ours, theirs, text, evidence)
-        return False
-    async with transaction():
-        ids = [report.id for report in reports if report.state in COUNTED]
-        await UsageReport.filter(tenant_id=tenant_id, id__in=ids, state=ReportState.SENT).update(
-            state=ReportState.CONFIRMED
-        )
-    return True
+    return {day: units for day, units in sums.items() if units}
+
+
+def _check(tenant: Tenant, code: str, day: datetime, reports: Sequence[UsageReport], theirs: Decimal) -> Check:
+    subject, ours = f"{code}:{day.date().isoformat()}", report_sending.counted(reports)
+    said = format(theirs.normalize(), "f")
+
+    async def run(_: Known) -> Finding:
+        if ours == theirs:
+            return Finding([], {})
+        nothing = Money.zero(tenant.currency)
+        text = f"{ours} {code} were reported for {day.date().isoformat()}, Stripe's sums of the day say {said}."
+        evidence = {
+            "meter": code,
+            "day": day.date().isoformat(),
+            "ours": str(ours),
+            "theirs": said,
+            "reports": [str(report.id) for report in reports],
+        }
+        return Finding([Difference(DifferenceKind.METER_DAY, subject, nothing, nothing, text, evidence)], {})
+
+    async def confirm() -> None:
+        if ours == theirs:
+            ids = [report.id for report in reports if report.state is ReportState.SENT]
+            sent = UsageReport.filter(tenant_id=tenant.id, id__in=ids, state=ReportState.SENT)
+            await sent.update(state=ReportState.CONFIRMED)
+
+    return Check(subject, frozenset({DifferenceKind.METER_DAY.value}), run, confirm)

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
+from inkmeter.periods import BillingPeriod
 from services import discrepancies, report_sending
 from services.platform import Platform
 from services.report_sending import AFTER_END, COUNTED, SUMS_KNOW, ReportState, Stream, UsageReport
 from storage.database import insert_new, transaction
 from storage.discrepancies import Discrepancy, DiscrepancyState
+from storage.subscriptions import Period
 from storage.tenants import Tenant
 
 METER_PERIOD: Final = "METER_PERIOD"
@@ -49,6 +52,14 @@ async def agree(platform: Platform, stream: Stream, theirs: Decimal) -> bool:
         return False
     await _take_over(stream, reports, int(theirs), f"as Stripe counts: {row.note}"[:500], now)
     return True
+
+
+async def explained(tenant_id: int, code: str) -> list[BillingPeriod]:
+    """The periods whose sums of a meter somebody has explained: their days are not looked at any more."""
+    rows = await Discrepancy.filter(tenant_id=tenant_id, kind=METER_PERIOD, state=DiscrepancyState.EXPLAINED)
+    subjects = [row.subject.split(" ") for row in rows]
+    ids = [UUID(period_id) for period_id, meter in subjects if meter == code]
+    return [period.span for period in await Period.filter(tenant_id=tenant_id, id__in=ids)] if ids else []
 
 
 async def _take_over(stream: Stream, reports: Sequence[UsageReport], theirs: int, reason: str, now: datetime) -> None:

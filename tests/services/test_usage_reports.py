@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from inkmeter.errors import InvalidInput
-from services import discrepancies, report_checks, usage_reports
+from services import discrepancies, usage_reports
 from storage.discrepancies import Discrepancy
 from storage.invoices import Invoice
 from storage.usage_reports import UsageReport
@@ -154,29 +153,6 @@ async def test_errors_of_others_are_none_of_ours(world: World) -> None:
     (await world.stripe.post(EVENTS, data=form, headers=STRIPE)).raise_for_status()
     await pass_hours(world, 1)
     assert await taken_errors(world) == [("IGNORED", "no report of ours")]
-
-
-async def test_sums_of_a_day_confirm_its_reports(world: World) -> None:
-    customer = await join(world)
-    await customer.record(event("a", 8))
-    await pass_hours(world, 1)
-    with pytest.raises(InvalidInput, match="still counting"):
-        await report_checks.compare_summaries(world.platform, START.date())
-    await world.travel_to(START + timedelta(days=1))
-    assert await report_checks.compare_summaries(world.platform, START.date()) == 0
-    assert await reports() == [(8, "CONFIRMED")]
-
-
-async def test_sums_of_a_day_that_differ(world: World) -> None:
-    customer = await join(world)
-    await customer.record(event("a", 8))
-    await send_by_hand(world, 5)
-    await pass_hours(world, 1)
-    await world.travel_to(START + timedelta(days=1))
-    for _ in range(2):
-        assert await report_checks.compare_summaries(world.platform, START.date()) == 1
-    assert await differences() == [("METER_DAY", "invites_sent:2026-03-10")]
-    assert await reports() == [(8, "SENT")]
 
 
 async def test_what_credits_pay_for_is_not_reported(world: World) -> None:
