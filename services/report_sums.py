@@ -26,7 +26,9 @@ async def agree(platform: Platform, stream: Stream, theirs: Decimal) -> bool:
     ours = report_sending.counted(reports)
     subject = f"{period.id} {stream.meter.code}"
     if ours == theirs:
-        await discrepancies.resolve(platform, period.tenant_id, [METER_PERIOD], subject)
+        # What was explained stays so, also where the close is tried again: its days still differ.
+        if not await _is_explained(period, subject):
+            await discrepancies.resolve(platform, period.tenant_id, [METER_PERIOD], subject)
         return True
     now = platform.clock.now()
     if now < period.ends_at + AFTER_END + SUMS_KNOW:
@@ -47,11 +49,16 @@ async def agree(platform: Platform, stream: Stream, theirs: Decimal) -> bool:
         created_at=now,
     )
     await discrepancies.open_discrepancy(platform, found)
-    row = await Discrepancy.get(tenant_id=period.tenant_id, kind=METER_PERIOD, subject=subject)
-    if row.state is not DiscrepancyState.EXPLAINED or theirs != int(theirs):
+    if theirs != int(theirs) or not await _is_explained(period, subject):
         return False
+    row = await Discrepancy.get(tenant_id=period.tenant_id, kind=METER_PERIOD, subject=subject)
     await _take_over(stream, reports, int(theirs), f"as Stripe counts: {row.note}"[:500], now)
     return True
+
+
+async def _is_explained(period: Period, subject: str) -> bool:
+    rows = Discrepancy.filter(tenant_id=period.tenant_id, kind=METER_PERIOD, subject=subject)
+    return await rows.filter(state=DiscrepancyState.EXPLAINED).exists()
 
 
 async def explained(tenant_id: int, code: str) -> list[BillingPeriod]:

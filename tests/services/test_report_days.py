@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from services import reconciling
+from services import reconciling, usage_reports
+from storage.subscriptions import Period
 from storage.usage_reports import UsageReport
 from tests.services.metered_steps import APRIL, cycle, join, reports
 from tests.services.spoiling import kept, kinds, reconcile
@@ -106,4 +107,7 @@ async def test_days_of_a_period_that_was_explained_are_not_looked_at(world: Worl
     for hours in (3, 4):
         await world.travel_to(APRIL + timedelta(hours=hours))
         await world.work()
+    [period, _] = await Period.all().order_by("starts_at")
+    await usage_reports.require_reported(world.platform, period)  # as who was killed before the close does again
     assert "METER_DAY" not in kinds(await reconcile(world))
+    assert [found["state"] for found in await kept(world, kind='"METER_PERIOD"')] == ["EXPLAINED"]
