@@ -137,14 +137,10 @@ async def discounts_in(
     """The discounts that hold in each period, as billing takes them, in two queries; of a few hundred periods at a
     time. `currencies` are those of the subscriptions' plans.
     """
-    own: dict[UUID, list[Discount]] = {}
     subscriptions = {subscription.id: subscription for subscription, _ in asked}
-    owners = {subscription.tenant_id for subscription in subscriptions.values()}
-    for discount in await Discount.filter(tenant_id__in=owners).order_by("created_at", "id"):
-        if discount.subscription_id in subscriptions:
-            own.setdefault(discount.subscription_id, []).append(discount)
-    discounted = [subscriptions[subscription_id] for subscription_id in own]
-    starts = await starts_before(discounted, max(period.starts_at for _, period in asked)) if own else {}
+    own = await discounts_of([*subscriptions.values()])
+    discounted = [subscriptions[subscription_id] for subscription_id, found in own.items() if found]
+    starts = await starts_before(discounted, max(period.starts_at for _, period in asked)) if discounted else {}
     return {
         period.id: tuple(
             billing.Discount(
@@ -154,7 +150,7 @@ async def discounts_in(
                 if discount.amount_minor is not None
                 else None,
             )
-            for discount in ([] if period.is_trial else own.get(subscription.id, []))
+            for discount in ([] if period.is_trial else own[subscription.id])
             if _holds(discount, period, starts[subscription.id])
         )
         for subscription, period in asked

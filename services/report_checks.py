@@ -64,10 +64,11 @@ async def check_meters(platform: Platform, tenant: Tenant, since: datetime) -> S
         told = await report_sums.explained(tenant.id, code)
         for day in sorted({*reports, *sums}):
             of_day = reports.get(day, [])
-            if not any(_is_open(report, now) for report in of_day) and not any(
-                day < span.end and span.start < day + DAY for span in told
-            ):
-                checks.append(_check(tenant, code, day, of_day, sums.get(day, Decimal(0))))
+            if any(_is_open(report, now) for report in of_day):
+                continue
+            # Explained with its period: what was found of the day before is settled.
+            is_told = any(day < span.end and span.start < day + DAY for span in told)
+            checks.append(_check(tenant, code, day, of_day, sums.get(day, Decimal(0)), is_told=is_told))
     return checks
 
 
@@ -105,12 +106,14 @@ async def _sums_of(
     return {day: units for day, units in sums.items() if units}
 
 
-def _check(tenant: Tenant, code: str, day: datetime, reports: Sequence[UsageReport], theirs: Decimal) -> Check:
+def _check(
+    tenant: Tenant, code: str, day: datetime, reports: Sequence[UsageReport], theirs: Decimal, *, is_told: bool
+) -> Check:
     subject, ours = f"{code}:{day.date().isoformat()}", report_sending.counted(reports)
     said = format(theirs.normalize(), "f")
 
     async def run(_: Known) -> Finding:
-        if ours == theirs:
+        if is_told or ours == theirs:
             return Finding([], {})
         nothing = Money.zero(tenant.currency)
         text = f"{ours} {code} were reported for {day.date().isoformat()}, Stripe's sums of the day say {said}."

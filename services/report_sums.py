@@ -62,7 +62,7 @@ async def _is_explained(period: Period, subject: str) -> bool:
 
 
 async def explained(tenant_id: int, code: str) -> list[BillingPeriod]:
-    """The periods whose sums of a meter somebody has explained: their days are not looked at any more."""
+    """The periods whose sums of a meter somebody has explained: with them their days are."""
     rows = await Discrepancy.filter(tenant_id=tenant_id, kind=METER_PERIOD, state=DiscrepancyState.EXPLAINED)
     subjects = [row.subject.split(" ") for row in rows]
     ids = [UUID(period_id) for period_id, meter in subjects if meter == code]

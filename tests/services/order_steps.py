@@ -96,3 +96,12 @@ async def set_card(world: World, customer: Customer, card: str) -> None:
     """The customer's card from now on: success or decline."""
     [theirs] = [c for c in (await stripe_books(world))["customer"] if customer.tenant.email == c["email"]]
     (await world.stripe.post(f"/_sandbox/customers/{theirs['id']}/card", json={"card": card})).raise_for_status()
+
+
+async def paid_order(world: World) -> tuple[Customer, Json, str]:
+    """Ten documents for 9.00, paid; with the payment intent."""
+    customer = await customer_of(world)
+    made = await checkout(customer)
+    session = await act(world, made)
+    await world.work()
+    return customer, made, session["payment_intent"]

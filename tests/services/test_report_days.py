@@ -7,10 +7,10 @@ import pytest
 from services import reconciling, usage_reports
 from storage.subscriptions import Period
 from storage.usage_reports import UsageReport
-from tests.services.metered_steps import APRIL, cycle, join, reports
+from tests.services.metered_steps import join, reports
 from tests.services.spoiling import kept, kinds, reconcile
 from tests.services.steps import Customer, do, event
-from tests.services.test_report_sums import cancel_by_hand, send_by_hand, used
+from tests.services.test_report_sums import cancel_by_hand, end_period, send_by_hand, try_again, used
 from tests.world import START, World
 
 pytestmark = pytest.mark.anyio
@@ -95,19 +95,16 @@ async def test_the_daily_job_looks_at_days_that_were_missed(world: World) -> Non
     assert [(row["kind"], row["state"]) for row in await kept(world)] == [("METER_DAY", "OPEN")]
 
 
-async def test_days_of_a_period_that_was_explained_are_not_looked_at(world: World) -> None:
+async def test_days_of_a_period_that_was_explained_are_explained_with_it(world: World) -> None:
     await used(world)
     await cancel_by_hand(world)
-    await cycle(world, APRIL)
-    await world.travel_to(APRIL + timedelta(hours=2))
-    await world.work()
+    await end_period(world)
     assert "METER_DAY" in kinds(await reconcile(world))
     [row] = await kept(world, kind='"METER_PERIOD"')
     await explain(world, row["id"])
-    for hours in (3, 4):
-        await world.travel_to(APRIL + timedelta(hours=hours))
-        await world.work()
+    await try_again(world)
     [period, _] = await Period.all().order_by("starts_at")
     await usage_reports.require_reported(world.platform, period)  # as who was killed before the close does again
     assert "METER_DAY" not in kinds(await reconcile(world))
     assert [found["state"] for found in await kept(world, kind='"METER_PERIOD"')] == ["EXPLAINED"]
+    assert {found["state"] for found in await kept(world, kind='"METER_DAY"')} == {"RESOLVED"}

@@ -3,21 +3,12 @@
 import pytest
 
 from tests.services.credit_steps import left
-from tests.services.order_steps import act, call_stripe, charge_of, checkout, customer_of, dispute, order
+from tests.services.order_steps import call_stripe, charge_of, dispute, order, paid_order
 from tests.services.steps import Customer, Json
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
 METER = "documents_created"
-
-
-async def paid_order(world: World) -> tuple[Customer, Json, str]:
-    """Ten documents for 9.00, paid; with the payment intent."""
-    customer = await customer_of(world)
-    made = await checkout(customer)
-    session = await act(world, made)
-    await world.work()
-    return customer, made, session["payment_intent"]
 
 
 async def shares(customer: Customer, made: Json) -> list[tuple[str, str, bool]]:

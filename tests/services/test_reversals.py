@@ -24,6 +24,7 @@ from tests.services.order_steps import (
     dispute,
     order,
     orders,
+    paid_order,
     rule_customer,
 )
 from tests.services.steps import Customer, Json, fault, refused, stripe_books
@@ -31,15 +32,6 @@ from tests.world import World
 
 pytestmark = pytest.mark.anyio
 METER = "documents_created"
-
-
-async def paid_order(world: World) -> tuple[Customer, Json, str]:
-    """Ten documents for 9.00, paid; with the payment intent."""
-    customer = await customer_of(world)
-    made = await checkout(customer)
-    session = await act(world, made)
-    await world.work()
-    return customer, made, session["payment_intent"]
 
 
 async def refund(world: World, payment_intent: str, amount: int | None = None) -> Json:
